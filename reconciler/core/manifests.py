@@ -24,9 +24,7 @@ from reconciler.core.identifiers import (
 )
 from reconciler.core.problems import Span
 
-JsonValue: TypeAlias = (
-    "None | bool | int | float | str | list[JsonValue] | dict[str, JsonValue]"
-)
+JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
 JsonObject: TypeAlias = "dict[str, JsonValue]"
 
 FIELD_MANAGER = "fairlead"

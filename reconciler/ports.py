@@ -1,0 +1,243 @@
+"""The outside world, in our words: what the engine needs of it and nothing else.
+
+Separate so that the engine can run on real systems and on in-memory ones alike; each port has
+one contract suite (tests/contracts) that every implementation passes. The invariant: a port
+raises only the errors of core/errors.py, and speaks in values of core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeAlias
+
+from reconciler.core.audit.records import AuditRecord
+from reconciler.core.identifiers import (
+    BlobId,
+    ClusterName,
+    CommitSha,
+    DocumentPath,
+    GroupVersionKind,
+    ObjectKey,
+)
+from reconciler.core.ledger import Ledger, LedgerUpdate, Position
+from reconciler.core.manifests import JsonObject
+
+
+class Clock(Protocol):
+    """Time. `now` is for people and records, `monotonic` (seconds) for every decision."""
+
+    def now(self) -> datetime: ...
+    def monotonic(self) -> float: ...
+    async def sleep(self, seconds: float) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A commit of the config repository. `signer` is the principal whose signature was verified."""
+
+    sha: CommitSha
+    parents: tuple[CommitSha, ...]
+    author: str
+    email: str
+    time: datetime
+    message: str
+    signer: str | None = None
+
+    @property
+    def subject(self) -> str:
+        return self.message.partition("\n")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class TreeEntry:
+    """A file of a commit. `mode` is Git's: 0o100644, 0o100755, 0o120000 link, 0o160000 submodule."""
+
+    path: DocumentPath
+    blob: BlobId
+    mode: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class TreeDifference:
+    """What changed between two trees. A renamed file is one of `gone` and one of `changed`."""
+
+    changed: tuple[TreeEntry, ...]
+    gone: tuple[DocumentPath, ...]
+
+
+class Repository(Protocol):
+    """A bare mirror of the config repository. Nothing is ever checked out."""
+
+    async def fetch(self) -> CommitSha:
+        """Bring the branch up to date and return its head. Unavailable when nobody answers."""
+        ...
+
+    async def commit(self, revision: str) -> Commit:
+        """The commit that a full or short SHA, branch or tag names. Missing when none does."""
+        ...
+
+    async def difference(self, base: CommitSha | None, head: CommitSha) -> TreeDifference:
+        """Files that differ, by object id; every file when `base` is None."""
+        ...
+
+    async def read(self, blobs: Sequence[BlobId]) -> Mapping[BlobId, bytes]: ...
+
+    async def range(self, base: CommitSha | None, head: CommitSha) -> tuple[Commit, ...]:
+        """Commits reachable from `head` and not from `base`, oldest first, signatures verified
+        where an allowed-signers file is configured.
+
+        HistoryRewritten when `base` is not an ancestor of `head`.
+        """
+        ...
+
+    async def keep(self, sha: CommitSha) -> None:
+        """Protect a commit from garbage collection, also when the branch is rewritten."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ApiResource:
+    """A type that the API server serves, at the version it is asked for."""
+
+    type: GroupVersionKind
+    plural: str
+    namespaced: bool
+    verbs: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The object exists and looks like this."""
+
+    body: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The object was deleted; `body` is its last state."""
+
+    body: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Everything that exists was seen since the watch began or since Interrupted.
+
+    What was not seen since then does not exist.
+    """
+
+    resource_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """The stream broke; what is known grows stale until the next event. Retrying goes on."""
+
+    explanation: str
+
+
+WatchEvent: TypeAlias = "Seen | Gone | Listed | Interrupted"
+
+
+class Cluster(Protocol):
+    """One Kubernetes API server, as the identity that the settings give."""
+
+    @property
+    def name(self) -> ClusterName: ...
+
+    async def resources(self, *, refresh: bool = False) -> Mapping[GroupVersionKind, ApiResource]:
+        """What the server serves, cached until `refresh`."""
+        ...
+
+    async def get(self, key: ObjectKey, api_version: str) -> JsonObject | None: ...
+
+    async def apply(self, body: JsonObject, *, dry_run: bool, force: bool = False) -> JsonObject:
+        """Server-side apply under the one field manager; returns the object as stored.
+
+        Raises Conflict, Forbidden, Immutable, Invalid; Missing for an unserved kind or an absent
+        namespace; Throttled or Unavailable.
+        """
+        ...
+
+    async def delete(self, key: ObjectKey, api_version: str, *, uid: str) -> bool:
+        """Ask for background deletion of exactly that incarnation; False when it was not there.
+
+        Refused when another incarnation is. Finalizers may keep the object for a while.
+        """
+        ...
+
+    def watch(self, resource: ApiResource, *, selector: str) -> AsyncIterator[WatchEvent]:
+        """List, then stream, for ever: relists on 410, retries what is Transient with backoff."""
+        ...
+
+    async def rights(self, namespace: str) -> tuple[JsonObject, ...]:
+        """Rules of a SelfSubjectRulesReview."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Tenure(Protocol):
+    """The time during which this process may write to one cluster."""
+
+    @property
+    def epoch(self) -> int:
+        """Grows with every change of holder; goes into the audit records."""
+        ...
+
+    def require(self) -> None:
+        """Raise LeadershipLost unless the lease surely holds now, by the monotonic clock."""
+        ...
+
+    async def lost(self) -> None:
+        """Return when the tenure has ended."""
+        ...
+
+
+class Lease(Protocol):
+    """One writer per cluster."""
+
+    def hold(self) -> AbstractAsyncContextManager[Tenure]:
+        """Wait until the lease is ours, keep renewing it, release it on the way out."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """A record with its place in the log."""
+
+    index: int
+    record: AuditRecord
+
+
+class StateStore(Protocol):
+    """Durable state: the audit log, the ledgers, the position. One transaction per call."""
+
+    async def append(
+        self,
+        records: Sequence[AuditRecord],
+        *,
+        updates: Sequence[LedgerUpdate] = (),
+        position: Position | None = None,
+    ) -> Sequence[int]:
+        """Write all or nothing, durably; returns the index of each record.
+
+        Transient when the disk is full or the database is away: nothing was written.
+        """
+        ...
+
+    async def ledger(self, cluster: ClusterName) -> Ledger: ...
+
+    async def position(self) -> Position: ...
+
+    async def records(self, start: int = 0, limit: int = 1000) -> Sequence[Logged]: ...
+
+    async def pending(self) -> Sequence[Logged]:
+        """Intents that have no outcome: what a process that died may or may not have done."""
+        ...
+
+    async def close(self) -> None: ...
