@@ -14,11 +14,11 @@ from datetime import datetime
 from typing import Protocol, TypeAlias
 
 from reconciler.core.audit.records import AuditRecord
+from reconciler.core.commits import Commit, TreeDifference
 from reconciler.core.identifiers import (
     BlobId,
     ClusterName,
     CommitSha,
-    DocumentPath,
     GroupVersionKind,
     ObjectKey,
 )
@@ -32,41 +32,6 @@ class Clock(Protocol):
     def now(self) -> datetime: ...
     def monotonic(self) -> float: ...
     async def sleep(self, seconds: float) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """A commit of the config repository. `signer` is the principal whose signature was verified."""
-
-    sha: CommitSha
-    parents: tuple[CommitSha, ...]
-    author: str
-    email: str
-    time: datetime
-    message: str
-    signer: str | None = None
-
-    @property
-    def subject(self) -> str:
-        return self.message.partition("\n")[0]
-
-
-@dataclass(frozen=True, slots=True)
-class TreeEntry:
-    """A file of a commit. `mode` is Git's: 0o100644, 0o100755, 0o120000 link, 0o160000 submodule."""
-
-    path: DocumentPath
-    blob: BlobId
-    mode: int
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class TreeDifference:
-    """What changed between two trees. A renamed file is one of `gone` and one of `changed`."""
-
-    changed: tuple[TreeEntry, ...]
-    gone: tuple[DocumentPath, ...]
 
 
 class Repository(Protocol):

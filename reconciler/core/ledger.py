@@ -29,7 +29,7 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One object we may have written. `applied` is None between intent and outcome of a creation."""
+    """One object we may have written. `applied` is None until its creation was confirmed."""
 
     key: ObjectKey
     unit: UnitName

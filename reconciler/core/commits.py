@@ -1,0 +1,47 @@
+"""Commits and the differences between their trees, as values.
+
+Separate from the port that reads them, because validation judges modes and sizes before any
+content is read. The invariant: nothing here was checked out, so no path was ever followed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from reconciler.core.identifiers import BlobId, CommitSha, DocumentPath
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A commit of the config repository. `signer` is the principal whose signature was verified."""
+
+    sha: CommitSha
+    parents: tuple[CommitSha, ...]
+    author: str
+    email: str
+    time: datetime
+    message: str
+    signer: str | None = None
+
+    @property
+    def subject(self) -> str:
+        return self.message.partition("\n")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class TreeEntry:
+    """A file of a commit. `mode` is Git's: 0o120000 is a link, 0o160000 a submodule."""
+
+    path: DocumentPath
+    blob: BlobId
+    mode: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class TreeDifference:
+    """What changed between two trees. A renamed file is one of `gone` and one of `changed`."""
+
+    changed: tuple[TreeEntry, ...]
+    gone: tuple[DocumentPath, ...]
