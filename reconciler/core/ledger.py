@@ -38,18 +38,23 @@ class Entry:
 
 
 class Standing(StrEnum):
-    """How a unit stands in one cluster."""
+    """How a unit stands in one cluster.
+
+    HELD: the cluster refused it, or it failed and was put back. WAITING: it belonged to a commit
+    in which another unit is HELD, and commits are applied whole.
+    """
 
     SETTLED = "settled"
     PROGRESSING = "progressing"
     HELD = "held"
+    WAITING = "waiting"
 
 
 @dataclass(frozen=True, slots=True)
 class UnitState:
     """What is known of one unit in one cluster.
 
-    `commit` and `digest` are of the state last settled. While HELD, `refused` is the digest that
+    `commit` and `digest` are of the state last settled. While HELD or WAITING, `refused` is the digest that
     must not be tried again by itself, `refused_commit` the commit that asked for it, and
     `explanation` what people are told.
     """

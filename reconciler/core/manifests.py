@@ -42,6 +42,12 @@ COMMIT_ANNOTATION = "fairlead.dev/commit"
 SOURCE_ANNOTATION = "fairlead.dev/source"
 """`path:line` of the document that declares this object."""
 
+ON_IMMUTABLE_ANNOTATION = "fairlead.dev/on-immutable"
+"""Set to `replace` by people: the object may be deleted and made anew when a change needs it."""
+
+ON_CONFLICT_ANNOTATION = "fairlead.dev/on-conflict"
+"""Set to `take-over` by people: fields that another manager owns may be taken from it."""
+
 
 def canonical_json(value: JsonValue) -> bytes:
     """Sorted keys, no white space, UTF-8: the form that is hashed, stored and compared.

@@ -1,0 +1,277 @@
+"""The one function that makes plans.
+
+Separate from everything that talks to a server: it is given what is declared, what is known of
+each cluster and what the dry runs answered, and returns the Plan that every surface shows and the
+executor follows. The invariant: it chooses, and nobody after it does; what it was not told, it
+does not assume.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias, cast
+
+from reconciler.core.audit.records import Reason
+from reconciler.core.budget import deletions_within
+from reconciler.core.desired import DesiredState
+from reconciler.core.diffing import FieldChange, field_changes, owned_digest, restarts
+from reconciler.core.errors import Cause
+from reconciler.core.identifiers import ClusterName, CommitSha, ObjectKey
+from reconciler.core.kinds.repository import RepositorySpec
+from reconciler.core.manifests import ON_IMMUTABLE_ANNOTATION, JsonObject
+from reconciler.core.ordering import Wave, stepping_stone, wave_of
+from reconciler.core.outstanding import Candidate, ClusterView, Outstanding
+from reconciler.core.plans import (
+    Action,
+    Change,
+    ClusterPlan,
+    Plan,
+    Refusal,
+    Unverified,
+    Waiting,
+    WaitReason,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The dry run passed; `body` is the object as the server would store it.
+
+    It is absent for a creation: there is nothing to compare with, and ten thousand answers would
+    not fit in memory.
+    """
+
+    body: JsonObject | None = None
+    forced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The dry run did not pass. `code` is that of the error in core/errors.py."""
+
+    code: str
+    explanation: str
+    causes: tuple[Cause, ...] = ()
+    replaceable: bool = False
+    """The same object passed a dry run under another name."""
+
+
+Preview: TypeAlias = "Accepted | Rejected"
+Previews: TypeAlias = "Mapping[tuple[ClusterName, ObjectKey], Preview]"
+
+
+def plan(
+    desired: DesiredState,
+    *,
+    base: CommitSha | None,
+    rules: RepositorySpec,
+    views: Sequence[ClusterView],
+    work: Sequence[Outstanding],
+    previews: Previews,
+) -> Plan:
+    """Decide what making `desired` true takes.
+
+    `rules` is the policy of the last accepted commit. `work` is what `outstanding` found, and
+    `previews` holds an answer for each of its candidates that is to be written.
+    """
+    known = {view.cluster: view for view in views}
+    return Plan(
+        repository=desired.repository,
+        base=base,
+        head=desired.commit,
+        clusters=tuple(
+            _cluster_plan(desired, rules, known[item.cluster], item, previews) for item in work
+        ),
+        notices=desired.notices,
+    )
+
+
+def _cluster_plan(
+    desired: DesiredState,
+    rules: RepositorySpec,
+    view: ClusterView,
+    work: Outstanding,
+    previews: Previews,
+) -> ClusterPlan:
+    founded = _Founded.by(work.candidates)
+    changes: list[Change] = []
+    refusals: list[Refusal] = []
+    unverified: list[Unverified] = []
+    waiting = list(work.waiting)
+    for candidate in work.candidates:
+        if candidate.key in view.contested and candidate.reason is Reason.DRIFT:
+            waiting.append(_contested(candidate))
+        elif candidate.desired is None:
+            changes.append(_removal(candidate, desired.commit))
+        else:
+            preview = previews[work.cluster, candidate.key]
+            if isinstance(preview, Accepted):
+                changes.extend(_writes(candidate, preview, desired.commit))
+            elif preview.code == "missing" and (missing := founded.explains(candidate)):
+                unverified.append(Unverified(candidate.unit, candidate.key, missing))
+                changes.extend(_writes(candidate, None, desired.commit))
+            elif preview.replaceable and _may_replace(candidate):
+                changes.append(_replacement(candidate, desired.commit))
+            else:
+                refusals.append(_refusal(candidate, preview))
+    changes.sort(key=lambda change: (change.stage, change.wave, change.unit, change.key))
+    return ClusterPlan(
+        cluster=work.cluster,
+        changes=tuple(c for c in changes if c.reason is not Reason.DRIFT),
+        drift=tuple(c for c in changes if c.reason is Reason.DRIFT),
+        refusals=tuple(sorted(refusals, key=lambda refusal: refusal.key)),
+        unverified=tuple(sorted(unverified, key=lambda item: item.key)),
+        waiting=tuple(sorted(waiting, key=lambda item: (item.unit, item.explanation))),
+        deletions=deletions_within(
+            rules.deletion_budget,
+            released=desired.policy.deletion_budget.release,
+            cluster=work.cluster,
+            changes=changes,
+            of=len(view.ledger.entries),
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Founded:
+    """Namespaces and types that this very plan brings: what needs them cannot be dry-run yet."""
+
+    namespaces: frozenset[str]
+    kinds: frozenset[tuple[str, str]]
+
+    @classmethod
+    def by(cls, candidates: Iterable[Candidate]) -> _Founded:
+        namespaces, kinds = set(), set()
+        for candidate in candidates:
+            if candidate.desired is None or candidate.live is not None:
+                continue
+            if candidate.key.kind == "Namespace" and not candidate.key.group:
+                namespaces.add(candidate.key.name)
+            if candidate.key.kind == "CustomResourceDefinition":
+                spec = cast(JsonObject, candidate.desired.body.get("spec") or {})
+                names = cast(JsonObject, spec.get("names") or {})
+                kinds.add((cast(str, spec.get("group")), cast(str, names.get("kind"))))
+        return cls(frozenset(namespaces), frozenset(kinds))
+
+    def explains(self, candidate: Candidate) -> str:
+        key = candidate.key
+        if (key.group, key.kind) in self.kinds:
+            return f"the plan brings the type {key.kind} of {key.group}"
+        if key.namespace in self.namespaces:
+            return f"the plan creates namespace {key.namespace}"
+        return ""
+
+
+def _writes(candidate: Candidate, accepted: Accepted | None, head: CommitSha) -> Iterable[Change]:
+    """The change to one object: two where access must be taken before it may be given."""
+    desired, live = candidate.desired, candidate.live
+    assert desired is not None
+    fields: tuple[FieldChange, ...] = ()
+    hidden = 0
+    action = Action.CREATE
+    if live is not None:
+        stored = accepted.body if accepted and accepted.body is not None else desired.body
+        fields, hidden = field_changes(live.body, stored)
+        action = Action.ADOPT if live.owned == owned_digest(stored) else Action.UPDATE
+    whole = Change(
+        unit=candidate.unit,
+        key=candidate.key,
+        api_version=desired.type.api_version,
+        action=action,
+        reason=candidate.reason,
+        wave=wave_of(before=candidate.previous, after=desired),
+        stage=candidate.stage,
+        commit=candidate.commit(head),
+        desired=desired,
+        previous=candidate.previous,
+        fields=fields,
+        hidden=hidden,
+        restarts=live is not None and restarts(fields),
+        force=accepted.forced if accepted else False,
+        uid=live.uid if live else "",
+    )
+    stone = stepping_stone(candidate.previous, desired) if candidate.previous and live else None
+    if stone is None or action is Action.ADOPT:
+        return (whole,)
+    narrowed = Change(
+        unit=candidate.unit,
+        key=candidate.key,
+        api_version=desired.type.api_version,
+        action=Action.UPDATE,
+        reason=candidate.reason,
+        wave=Wave.TIGHTENING,
+        stage=candidate.stage,
+        commit=head,
+        desired=stone,
+        previous=candidate.previous,
+        uid=whole.uid,
+    )
+    return (narrowed, whole)
+
+
+def _removal(candidate: Candidate, head: CommitSha) -> Change:
+    live = candidate.live
+    api_version = live.api_version if live else candidate.entry.api_version if candidate.entry else ""
+    return Change(
+        unit=candidate.unit,
+        key=candidate.key,
+        api_version=api_version,
+        action=Action.DELETE if live else Action.FORGET,
+        reason=Reason.COMMIT,
+        wave=wave_of(before=candidate.previous, after=None),
+        stage=candidate.stage,
+        commit=head,
+        previous=candidate.previous,
+        uid=live.uid if live else "",
+    )
+
+
+def _replacement(candidate: Candidate, head: CommitSha) -> Change:
+    desired, live = candidate.desired, candidate.live
+    assert desired is not None
+    assert live is not None
+    fields, hidden = field_changes(live.body, desired.body)
+    return Change(
+        unit=candidate.unit,
+        key=candidate.key,
+        api_version=desired.type.api_version,
+        action=Action.REPLACE,
+        reason=candidate.reason,
+        wave=wave_of(before=candidate.previous, after=desired),
+        stage=candidate.stage,
+        commit=head,
+        desired=desired,
+        previous=candidate.previous,
+        fields=fields,
+        hidden=hidden,
+        restarts=True,
+        uid=live.uid,
+    )
+
+
+def _may_replace(candidate: Candidate) -> bool:
+    assert candidate.desired is not None
+    metadata = cast(JsonObject, candidate.desired.body["metadata"])
+    annotations = cast(JsonObject, metadata.get("annotations") or {})
+    return annotations.get(ON_IMMUTABLE_ANNOTATION) == "replace"
+
+
+def _contested(candidate: Candidate) -> Waiting:
+    return Waiting(
+        candidate.unit,
+        WaitReason.CONTESTED,
+        f"{candidate.key} is changed again and again by somebody else and left alone for now",
+    )
+
+
+def _refusal(candidate: Candidate, rejected: Rejected) -> Refusal:
+    assert candidate.desired is not None
+    return Refusal(
+        unit=candidate.unit,
+        key=candidate.key,
+        code=rejected.code,
+        explanation=rejected.explanation,
+        causes=rejected.causes,
+        source=str(candidate.desired.source),
+    )

@@ -1,0 +1,87 @@
+"""The books: ledgers and position in memory, always equal to what is durable.
+
+Separate from the store, because every pass reads them and only a few lines write them. The
+invariant: memory changes after the transaction and never before, so a reader sees nothing that a
+crash could take back; and no record, no change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from reconciler.core.audit.records import AuditRecord
+from reconciler.core.identifiers import ClusterName, ObjectKey, UnitName
+from reconciler.core.ledger import Entry, Ledger, LedgerUpdate, Position, UnitState
+from reconciler.ports import StateStore
+
+
+class _ClusterBooks:
+    def __init__(self, ledger: Ledger) -> None:
+        self.entries: dict[ObjectKey, Entry] = dict(ledger.entries)
+        self.units: dict[UnitName, UnitState] = dict(ledger.units)
+        # Shares the dictionaries: a view that is always current, at no cost per pass.
+        self.ledger = Ledger(ledger.cluster, self.entries, self.units)
+
+    def update(self, update: LedgerUpdate) -> None:
+        self.entries.update((entry.key, entry) for entry in update.put)
+        for key in update.drop:
+            self.entries.pop(key, None)
+        self.units.update((state.unit, state) for state in update.units)
+        for unit in update.forget_units:
+            self.units.pop(unit, None)
+
+
+class Books:
+    """Reads once at the start, then follows its own writes."""
+
+    def __init__(
+        self, store: StateStore, ledgers: Mapping[ClusterName, Ledger], position: Position
+    ) -> None:
+        self._store = store
+        self._clusters = {name: _ClusterBooks(ledger) for name, ledger in ledgers.items()}
+        self._position = position
+
+    @classmethod
+    async def open(cls, store: StateStore, clusters: Sequence[ClusterName]) -> Books:
+        ledgers = {name: await store.ledger(name) for name in clusters}
+        return cls(store, ledgers, await store.position())
+
+    @property
+    def position(self) -> Position:
+        return self._position
+
+    def ledger(self, cluster: ClusterName) -> Ledger:
+        return self._clusters[cluster].ledger
+
+    async def write(
+        self,
+        records: Sequence[AuditRecord],
+        *,
+        updates: Sequence[LedgerUpdate] = (),
+        position: Position | None = None,
+    ) -> Sequence[int]:
+        """Append records and make the updates, durably and together; returns record indexes.
+
+        Once the transaction has begun it is seen through even when the caller is cancelled:
+        otherwise memory could miss what the database has.
+        """
+        writing = asyncio.ensure_future(self._write(records, updates, position))
+        try:
+            return await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await asyncio.wait({writing})
+            raise
+
+    async def _write(
+        self,
+        records: Sequence[AuditRecord],
+        updates: Sequence[LedgerUpdate],
+        position: Position | None,
+    ) -> Sequence[int]:
+        indexes = await self._store.append(records, updates=updates, position=position)
+        for update in updates:
+            self._clusters[update.cluster].update(update)
+        if position is not None:
+            self._position = position
+        return indexes
