@@ -1,0 +1,147 @@
+"""Kind Rollout: which version of a model runs where, and how it gets there.
+
+Separate from Model, so that changing what runs is a change of one line in one file. The
+invariant: a canary exposes more with every weight and ends with all of the traffic.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import pairwise
+from typing import ClassVar, Literal
+
+from pydantic import ConfigDict, Field, field_validator
+
+from reconciler.core.kinds.common import Choice, Declaration, Part, one_of, refusal, unique
+from reconciler.core.kinds.scalars import (
+    DnsLabel,
+    Duration,
+    HeaderName,
+    Maybe,
+    PercentText,
+    Principal,
+    Selector,
+    Text,
+)
+from reconciler.core.quantities import Percent
+
+ALL = Percent.parse("100%")
+
+
+class Wave(Part):
+    """Clusters that change together. The next wave waits until this one is done."""
+
+    clusters: Selector
+    """Labels of which a cluster must have all."""
+
+
+class Cohort(Part):
+    """Requests that are known to be safe to try the new version on."""
+
+    header: HeaderName
+    """Name of the header that marks them."""
+    value: Text
+    """Value of that header, compared exactly."""
+
+
+class Approval(Part):
+    """An approval, given in Git."""
+
+    by: tuple[Principal, ...] = Field(min_length=1)
+    """Roles of which the approver has one."""
+
+
+class Step(Choice):
+    """One step of a canary: cohort, mirror, weight or approval."""
+
+    choices: ClassVar = ("cohort", "mirror", "weight", "approval")
+    model_config = ConfigDict(json_schema_extra=one_of(*choices))
+
+    cohort: Maybe[Cohort] = None
+    """Send requests with this header to the new version."""
+    mirror: Maybe[PercentText] = None
+    """Copy this share of the requests to the new version and discard its answers."""
+    weight: Maybe[PercentText] = None
+    """Send this share of the requests to the new version."""
+    approval: Maybe[Approval] = None
+    """Wait until somebody approves."""
+
+
+class Canary(Part):
+    """Give the new version traffic step by step, each on evidence from the gates."""
+
+    steps: tuple[Step, ...] = Field(min_length=1)
+    """Steps, in order. Weights increase; the last step is weight 100%."""
+
+    @field_validator("steps")
+    @classmethod
+    def _require_growing_weights(cls, steps: tuple[Step, ...]) -> tuple[Step, ...]:
+        weights = [step.weight for step in steps if step.weight is not None]
+        for earlier, later in pairwise(weights):
+            if later <= earlier:
+                raise refusal(
+                    f"go from weight {earlier} to {later}", hint="let every weight be greater"
+                )
+        if steps[-1].weight != ALL:
+            raise refusal("do not end with weight 100%", hint='add "- weight: 100%" at the end')
+        return steps
+
+
+class BlueGreen(Part):
+    """Bring the new version up beside the old one, judge it, then move all the traffic."""
+
+    approval: Maybe[Approval] = None
+    """Wait for this approval before the traffic moves."""
+
+
+class Recreate(Part):
+    """Stop the old version before the new one starts: for models that fit only once."""
+
+
+class Strategy(Choice):
+    """How a rollout gets to its version."""
+
+    choices: ClassVar = ("canary", "blue_green", "recreate")
+    model_config = ConfigDict(json_schema_extra=one_of(*choices))
+
+    canary: Maybe[Canary] = None
+    """Step by step."""
+    blue_green: Maybe[BlueGreen] = None
+    """All at once, with both versions up."""
+    recreate: Maybe[Recreate] = None
+    """All at once, with one version up at a time."""
+    keep_warm: Duration = timedelta(hours=1)
+    """How long the old version stays loaded after the new one has all the traffic."""
+
+
+class RolloutSpec(Part):
+    """Which version runs where, and how it gets there."""
+
+    model: DnsLabel
+    """Name of the Model."""
+    version: DnsLabel
+    """Name of one of its versions."""
+    namespace: DnsLabel
+    """Namespace in which it runs, in every cluster."""
+    waves: tuple[Wave, ...] = Field(min_length=1)
+    """Clusters in the order in which they change. An abort in one aborts them all."""
+    strategy: Maybe[Strategy] = None
+    """How it gets to its version; a rolling update when left out."""
+    gates: tuple[DnsLabel, ...] = ()
+    """Names of the Gate documents that judge the new version."""
+    on_failure: Literal["revert", "pull-request", "hold"] = "revert"
+    """After the traffic went back: push a revert commit, open a pull request with it, or wait."""
+
+    @field_validator("gates")
+    @classmethod
+    def _refuse_repeated_gates(cls, gates: tuple[str, ...]) -> tuple[str, ...]:
+        return unique(gates, name=lambda gate: gate)
+
+
+class Rollout(Declaration):
+    """Which version of a model runs where, and how it gets there."""
+
+    kind: Literal["Rollout"]
+    """What this document declares."""
+    spec: RolloutSpec
+    """Which version runs where, and how it gets there."""

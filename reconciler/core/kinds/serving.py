@@ -1,0 +1,151 @@
+"""How a version of a model is served: container, resources, secrets, route.
+
+Separate because Model, Repository and Cluster share these parts. The invariant: nothing here can
+hold a secret value or an image that could change under its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from reconciler.core.kinds.common import Part, refusal, unique
+from reconciler.core.kinds.scalars import (
+    AbsolutePath,
+    ContainerImage,
+    DnsLabel,
+    EnvironmentName,
+    Hostname,
+    LabelKey,
+    Maybe,
+    Port,
+    PositiveCount,
+    QuantityText,
+    SecretSource,
+    Text,
+)
+
+DEFAULT_MODEL_MOUNT = "/models"
+
+
+class GatewayReference(Part):
+    """A Gateway of the Gateway API."""
+
+    name: DnsLabel
+    """Name of the Gateway."""
+    namespace: DnsLabel
+    """Namespace of the Gateway."""
+
+
+class Resources(Part):
+    """Compute resources, as Kubernetes has them."""
+
+    requests: Mapping[LabelKey, QuantityText] = Field(default_factory=dict)
+    """What the scheduler reserves."""
+    limits: Mapping[LabelKey, QuantityText] = Field(default_factory=dict)
+    """What the container may use at most; a request left out equals its limit."""
+
+    @model_validator(mode="after")
+    def _refuse_requests_above_limits(self) -> Resources:
+        for name, request in self.requests.items():
+            limit = self.limits.get(name)
+            if limit is not None and limit < request:
+                raise refusal(
+                    f"requests {request} of {name}, above its limit {limit}",
+                    hint="raise the limit or lower the request",
+                )
+        return self
+
+
+class Probes(Part):
+    """Paths at which the container answers 200 when it is well.
+
+    The defaults are those of the Open Inference Protocol (V2).
+    """
+
+    readiness: AbsolutePath = "/v2/health/ready"
+    """Asked before a replica gets traffic."""
+    liveness: AbsolutePath = "/v2/health/live"
+    """Asked to find out whether a replica must be restarted."""
+
+
+class Container(Part):
+    """The container that serves the model."""
+
+    image: ContainerImage
+    """Image of the model server, pinned by digest."""
+    port: Port
+    """Port on which it serves HTTP."""
+    command: tuple[Text, ...] = ()
+    """Entry point, instead of the image's own."""
+    args: tuple[str, ...] = ()
+    """Arguments of the entry point."""
+    env: Mapping[EnvironmentName, str] = Field(default_factory=dict)
+    """Environment variables with plain values; for secret ones see `secrets`."""
+    resources: Maybe[Resources] = None
+    """Compute resources; those of the repository's defaults when left out."""
+    probes: Probes = Field(default_factory=Probes)
+    """Where the container says how it is."""
+
+
+class Secret(Part):
+    """A secret that the container needs, by reference."""
+
+    name: DnsLabel
+    """Name under which the container finds it."""
+    source: SecretSource = Field(alias="from")
+    """Where it lies: store, path and key."""
+
+
+class Signals(Part):
+    """Where each replica reports requests, errors and output statistics."""
+
+    path: AbsolutePath = "/metrics"
+    """Path on the serving port, in the text format of Prometheus."""
+
+
+class Route(Part):
+    """How requests reach the model through the gateway."""
+
+    hostnames: tuple[Hostname, ...] = ()
+    """Host names of the requests; any when left out."""
+    path_prefix: AbsolutePath = "/"
+    """Prefix of the paths of the requests."""
+
+
+Runtime = Literal["deployment", "kserve", "lora", "chart"]
+
+
+class Serving(Part):
+    """How a version of the model runs."""
+
+    runtime: Runtime
+    """What runs it: a Deployment, KServe, a LoRA adapter on a shared server, or a Helm chart."""
+    container: Maybe[Container] = None
+    """The container that serves the model; needed by runtime deployment."""
+    replicas: Maybe[PositiveCount] = None
+    """Number of replicas; that of the repository's defaults when left out."""
+    secrets: tuple[Secret, ...] = ()
+    """Secrets that the container needs, by reference."""
+    signals: Signals = Field(default_factory=Signals)
+    """Where each replica reports how it does."""
+    route: Route = Field(default_factory=Route)
+    """How requests reach the model."""
+    model_mount: AbsolutePath = DEFAULT_MODEL_MOUNT
+    """Directory of the container at which the version's artifact is mounted, read-only.
+
+    The artifact is an image volume, pulled by digest by the node.
+    """
+
+    @field_validator("secrets")
+    @classmethod
+    def _refuse_repeated_secrets(cls, secrets: tuple[Secret, ...]) -> tuple[Secret, ...]:
+        return unique(secrets, name=lambda secret: secret.name)
+
+    @model_validator(mode="after")
+    def _require_container(self) -> Serving:
+        if self.runtime == "deployment" and self.container is None:
+            raise refusal("has no container", hint="runtime deployment needs container with image")
+        return self
