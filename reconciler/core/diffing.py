@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from enum import Enum
 from typing import Final, TypeAlias, cast
 
+from reconciler.core.fields import ABSENT, Absent, FieldChange
 from reconciler.core.manifests import JsonObject, JsonValue, Manifest, canonical_json
 from reconciler.core.ownership import (
     PROVENANCE,
@@ -27,8 +26,8 @@ from reconciler.core.ownership import (
     rendered,
     steps,
     takers,
-    without_provenance,
 )
+from reconciler.core.redaction import redacted
 
 __all__ = [
     "ABSENT",
@@ -39,35 +38,18 @@ __all__ = [
     "intent_changes",
     "owned_digest",
     "owned_fields",
+    "redacted",
     "restarts",
     "takers",
 ]
 
 
-class Absent(Enum):
-    """Stands for a field that is not there, which null would not say."""
-
-    ABSENT = "absent"
-
-
-ABSENT: Final = Absent.ABSENT
 Value: TypeAlias = "JsonValue | Absent"
 
-
-@dataclass(frozen=True, slots=True)
-class FieldChange:
-    """One field before and after. `path` is such as `.spec.containers[name=model].image`."""
-
-    path: str
-    before: JsonValue | Absent
-    after: JsonValue | Absent
-
-
-# What the server writes into every object by itself, and what names the object.
-_UNCOUNTED: Final = frozenset({"f:apiVersion", "f:kind", "f:status"})
+# What names the object, and what the server writes into every object by itself.
+_UNCOUNTED: Final = frozenset({"apiVersion", "kind", "status"})
 _UNCOUNTED_METADATA: Final = frozenset(
-    f"f:{name}"
-    for name in (
+    {
         "creationTimestamp",
         "deletionGracePeriodSeconds",
         "deletionTimestamp",
@@ -78,10 +60,8 @@ _UNCOUNTED_METADATA: Final = frozenset(
         "resourceVersion",
         "selfLink",
         "uid",
-    )
+    }
 )
-_METADATA: Final[Trail] = ((), "f:metadata")
-_ANNOTATIONS: Final[Trail] = (_METADATA, "f:annotations")
 
 
 def field_changes(
@@ -97,8 +77,21 @@ def field_changes(
         fields = _union((before and owned_fields(before)) or {}, owned_fields(after) or {})
     others = foreign_fields(after) + (foreign_fields(before) if before else [])
     walk = _Walk(others)
-    walk.compare(without_provenance(fields), ABSENT if before is None else before, after, ())
+    walk.compare(fields, _comparable(before), _comparable(after), ())
     return tuple(sorted(walk.changes, key=lambda change: change.path)), walk.hidden
+
+
+def _comparable(body: JsonObject | None) -> JsonObject | Absent:
+    """The object without what never counts as a difference."""
+    if body is None:
+        return ABSENT
+    metadata = cast(JsonObject, body.get("metadata") or {})
+    kept = {name: part for name, part in metadata.items() if name not in _UNCOUNTED_METADATA}
+    annotations = cast(JsonObject, kept.pop("annotations", None) or {})
+    if foreign := {name: v for name, v in annotations.items() if name not in PROVENANCE}:
+        kept["annotations"] = foreign
+    rest = {name: part for name, part in body.items() if name not in _UNCOUNTED}
+    return {**rest, "metadata": kept}
 
 
 def _union(one: FieldSet, two: FieldSet) -> FieldSet:
@@ -127,10 +120,9 @@ class _Walk:
         named = _named(trail)
         if named and not fields.keys() - named.keys() - {"."}:
             self._existence(before, after, trail, shown=_unprefixed(named))
-        left_out = named.keys() | _uncounted(trail)
         for key in {**old, **new}:
             left, right = old.get(key, ABSENT), new.get(key, ABSENT)
-            if key in left_out:
+            if key in named:
                 continue
             inner = fields.get(key)
             if inner is None:
@@ -166,14 +158,6 @@ def _named(trail: Trail) -> dict[str, JsonValue]:
 
 def _unprefixed(parts: dict[str, JsonValue]) -> JsonObject:
     return {key[2:]: value for key, value in parts.items()}
-
-
-def _uncounted(trail: Trail) -> frozenset[str]:
-    if trail == ():
-        return _UNCOUNTED
-    if trail == _METADATA:
-        return _UNCOUNTED_METADATA
-    return PROVENANCE if trail == _ANNOTATIONS else frozenset()
 
 
 def _parts(fields: FieldSet, value: Value) -> dict[str, JsonValue] | None:

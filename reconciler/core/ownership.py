@@ -40,8 +40,10 @@ Trail: TypeAlias = "tuple[()] | tuple[Trail, str]"
 
 NOTHING_OWNED: Final = digest_of(b"fairlead.dev: no field of this object is ours")
 
-PROVENANCE: Final = frozenset({f"f:{COMMIT_ANNOTATION}", f"f:{SOURCE_ANNOTATION}"})
+PROVENANCE: Final = frozenset({COMMIT_ANNOTATION, SOURCE_ANNOTATION})
 """Annotations that say where an object came from; they follow a change and never are one."""
+
+_PROVENANCE_FIELDS: Final = frozenset(f"f:{name}" for name in PROVENANCE)
 
 # What an owned path stands for when it has no value of its own. Keys of a field set start with
 # `f:`, `k:`, `v:`, `i:` or are `.`, so neither can be mistaken for a set of fields.
@@ -81,9 +83,9 @@ def without_provenance(fields: FieldSet) -> FieldSet:
     """The same set without our provenance annotations, and without what held only them."""
     metadata = fields.get("f:metadata") or {}
     annotations = metadata.get("f:annotations") or {}
-    if PROVENANCE.isdisjoint(annotations):
+    if _PROVENANCE_FIELDS.isdisjoint(annotations):
         return fields
-    kept = {key: inner for key, inner in annotations.items() if key not in PROVENANCE}
+    kept = {key: inner for key, inner in annotations.items() if key not in _PROVENANCE_FIELDS}
     rest = {**metadata, "f:annotations": kept}
     if kept.keys() <= {"."}:
         del rest["f:annotations"]

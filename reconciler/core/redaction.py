@@ -1,0 +1,121 @@
+"""What of a change may be shown: values that can hold a secret become a short digest.
+
+Separate because it is the last thing before any surface, and is chosen by schema path first and by
+the look of a value only after that. The invariant: a redacted change shows whether a value came,
+went or moved, and no secret that people put where Kubernetes lets them.
+
+The digest has no key, so that everybody who has the value can check it; that is why it is cut to
+32 bits, which tells two values apart and confirms no guess.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+from reconciler.core.fields import Absent, FieldChange
+from reconciler.core.manifests import JsonValue, canonical_json, digest_of
+
+SHOWN_LENGTH: Final = 16_384
+"""Characters of a value that a plan shows; a longer one is told apart by its digest."""
+
+_STEP: Final = re.compile(
+    r"\.([A-Za-z0-9_-]+)"
+    r'|\[("(?:[^"\\]|\\.)*")\]'
+    r'|\[(?:"(?:[^"\\]|\\.)*"|[^\]"])*\]'
+)
+"""A step of a path: a field, a quoted field, or a list item, whose name says nothing here."""
+
+_PRIVATE: Final = frozenset({"annotations", "args", "command", "binaryData", "stringData"})
+_PRIVATE_PAIRS: Final = frozenset({("env", "value"), ("httpHeaders", "value")})
+
+_NAME: Final = re.compile(
+    r"passw(or)?d|passphrase|secret|credential|api[-_.]?key|access[-_.]?key|private[-_.]?key|token",
+    re.IGNORECASE,
+)
+_NAME_OF_REFERENCE: Final = re.compile(
+    r"(names?|refs?|paths?|files?|seconds|ttl|audiences?|policy|class|type|url|expression)$",
+    re.IGNORECASE,
+)
+_VALUE: Final = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY"
+    r"|\b(AKIA|ASIA)[A-Z0-9]{16}\b"
+    r"|\b(ghp|gho|ghs|ghu|ghr)_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}|\bglpat-[\w-]{16,}"
+    r"|\bhf_[A-Za-z0-9]{20,}|\bsk-[\w-]{20,}|\bxox[abeprs]-[\w-]{10,}|\bAIza[\w-]{30,}"
+    r"|\bhv[sbr]\.[\w-]{20,}|\bnpm_[A-Za-z0-9]{30,}|\bpypi-[\w-]{30,}"
+    r"|\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\."
+    r"|://[^\s/:@]*:[^\s/@]+@"
+    r"|\b[Bb]earer\s+[\w.~+/-]{12,}"
+    r"|(?i:passw(or)?d|passphrase|secret|api[-_.]?key|access[-_.]?key|token)[\"']?\s*[:=]\s*[\"']?\S{6,}"
+)
+_TOKEN: Final = re.compile(r"[A-Za-z0-9+_=-]{32,}")
+_TOKEN_BITS: Final = 4.2
+"""Bits a character from which a long word is no word: English identifiers have about 3.9."""
+
+
+def redacted(change: FieldChange) -> FieldChange:
+    """The change as it may be shown."""
+    steps = tuple(_steps(change.path))
+    before, after = (_shown(value, steps) for value in (change.before, change.after))
+    return replace(change, before=before, after=after)
+
+
+def _steps(path: str) -> Iterator[str]:
+    """Names of the fields along a path, list items left out."""
+    for match in _STEP.finditer(path):
+        field, quoted = match.groups()
+        if field or quoted:
+            yield field or json.loads(quoted)
+
+
+def _shown(value: JsonValue | Absent, steps: tuple[str, ...]) -> JsonValue | Absent:
+    if isinstance(value, Absent):
+        return value
+    return _shown_value(value, steps)
+
+
+def _shown_value(value: JsonValue, steps: tuple[str, ...]) -> JsonValue:
+    if _is_private(steps):
+        return _short_digest(value)
+    if isinstance(value, dict):
+        return {name: _shown_value(part, (*steps, name)) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_shown_value(item, steps) for item in value]
+    if isinstance(value, str) and (len(value) > SHOWN_LENGTH or _is_credential(value, steps)):
+        return _short_digest(value)
+    return value
+
+
+def _is_private(steps: tuple[str, ...]) -> bool:
+    # The keys of a ConfigMap are its author's: one called `command` means nothing.
+    if steps[:1] == ("data",):
+        return False
+    return not _PRIVATE.isdisjoint(steps) or steps[-2:] in _PRIVATE_PAIRS
+
+
+def _is_credential(value: str, steps: tuple[str, ...]) -> bool:
+    name = steps[-1] if steps else ""
+    if len(value) > 3 and _NAME.search(name) and not _NAME_OF_REFERENCE.search(name):
+        return True
+    return bool(_VALUE.search(value)) or any(map(_is_random, _TOKEN.findall(value)))
+
+
+def _is_random(word: str) -> bool:
+    """Letters of both cases and digits, as evenly spread as no identifier is."""
+    counts = Counter(word)
+    kinds = (any(map(kind, counts)) for kind in (str.islower, str.isupper, str.isdigit))
+    if not all(kinds):
+        return False
+    shares = [count / len(word) for count in counts.values()]
+    return -sum(share * math.log2(share) for share in shares) >= _TOKEN_BITS
+
+
+def _short_digest(value: JsonValue) -> str:
+    # Text is digested as it is, so that `printf %s "$VALUE" | sha256sum` gives the same.
+    content = value.encode() if isinstance(value, str) else canonical_json(value)
+    return f"{digest_of(content)[:15]}…"
