@@ -206,3 +206,57 @@ class StateStore(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The tree over the whole log at one moment."""
+
+    size: int
+    root: bytes
+
+
+class AuditLog(Protocol):
+    """The log as a tree: what checkpoints, proofs and exports need of a StateStore."""
+
+    async def head(self) -> Head: ...
+
+    async def leaves(self, start: int = 0, limit: int = 1000) -> Sequence[bytes]:
+        """The bytes of the records, as they were hashed."""
+        ...
+
+    async def hashes(self, level: int, start: int, stop: int) -> Sequence[bytes]:
+        """Stored hashes of one tile level: fewer than asked for where the tree ends."""
+        ...
+
+    async def inclusion(self, *, index: int, size: int) -> Sequence[bytes]:
+        """The proof that record `index` is in the tree of the first `size` records."""
+        ...
+
+    async def consistency(self, *, old: int, new: int) -> Sequence[bytes]:
+        """The proof that the tree of `new` records extends that of `old`."""
+        ...
+
+    async def checkpoints(self, start: int = 0, limit: int = 1000) -> Sequence[bytes]:
+        """Signed notes of trees of at least `start` records, smallest first."""
+        ...
+
+    async def latest_checkpoint(self) -> bytes | None: ...
+
+    async def keep_checkpoint(self, size: int, note: bytes) -> None:
+        """Store a signed note for good; a second one for the same size changes nothing."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class CheckpointAnchor(Protocol):
+    """A place outside the log where checkpoints are kept, so that the log cannot take them back."""
+
+    async def latest(self) -> bytes | None:
+        """The signed note anchored last."""
+        ...
+
+    async def keep(self, note: bytes, *, proof: Sequence[bytes]) -> None:
+        """Anchor `note`, with the proof that it extends the latest one. Waits for its push."""
+        ...
