@@ -102,4 +102,4 @@ def unique(items: tuple[_Item, ...], *, name: Callable[[_Item], object]) -> tupl
 
 def refusal(reason: str, *, hint: str) -> PydanticCustomError:
     """An error of validation whose text completes the sentence "FIELD …"."""
-    return PydanticCustomError("value", "{reason}", {"reason": reason, "hint": hint})
+    return PydanticCustomError("field-value", "{reason}", {"reason": reason, "hint": hint})

@@ -48,6 +48,7 @@ class TextForm:
     read: Callable[[str], object] = str
     write: Callable[[object], str] = str
     longest: int = 1024
+    code: str = "field-value"
     numbers: bool = False
     """Whether a plain number is read as the text it was written with."""
 
@@ -85,7 +86,7 @@ class TextForm:
         return {"anyOf": [form, {"type": "number", "minimum": 0}]} if self.numbers else form
 
     def _refusal(self, reason: str) -> PydanticCustomError:
-        return PydanticCustomError("text-form", "{reason}", {"reason": reason, "hint": self.hint})
+        return PydanticCustomError(self.code, "{reason}", {"reason": reason, "hint": self.hint})
 
 
 def _kind_of(value: object) -> str:
@@ -266,6 +267,7 @@ ContainerImage: TypeAlias = Annotated[
     str,
     TextForm(
         what="a container image pinned by digest",
+        code="not-pinned",
         pattern=f"^{_REGISTRY}{_REPOSITORY}(:[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?@{_HEX}$",
         hint="write registry, repository and digest: registry.example.com/serve@sha256:…; a tag "
         "alone can be moved to another image",
@@ -276,6 +278,7 @@ Artifact: TypeAlias = Annotated[
     OciArtifact,
     TextForm(
         what="an OCI artifact pinned by digest",
+        code="not-pinned",
         pattern=f"^oci://{_REGISTRY}{_REPOSITORY}@{_HEX}$",
         hint="write oci://registry.example.com/models/NAME@sha256:…; tags are refused because "
         "they can be moved",
@@ -412,4 +415,4 @@ Flag: TypeAlias = Annotated[bool, Strict()]
 Count: TypeAlias = Annotated[int, Strict(), Ge(0)]
 PositiveCount: TypeAlias = Annotated[int, Strict(), Ge(1)]
 Port: TypeAlias = Annotated[int, Strict(), Ge(1), Le(65535)]
-Number: TypeAlias = Annotated[float, Ge(0)]
+Number: TypeAlias = Annotated[float, Strict(), Ge(0)]
