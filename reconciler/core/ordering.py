@@ -1,0 +1,218 @@
+"""Waves: which change goes before which.
+
+Separate because the order is a promise to people who read a plan, and must not depend on how it
+is carried out. The invariant: a change that only takes access or traffic away is in an earlier
+wave than any change that gives some, and a workload in a later one than what it reads when it
+starts. Each wave is applied, and seen to hold, before the next begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from enum import IntEnum
+from typing import Final, TypeAlias
+
+from reconciler.core.grants import (
+    BOTH,
+    Direction,
+    binding_direction,
+    common_binding,
+    common_network,
+    common_role,
+    network_direction,
+    role_direction,
+)
+from reconciler.core.identifiers import ObjectKey
+from reconciler.core.manifests import JsonObject, Manifest, manifest_of
+
+
+class Wave(IntEnum):
+    """The order of a plan."""
+
+    FOUNDATION = 0
+    """What other objects cannot exist without: namespaces and definitions of kinds."""
+    TIGHTENING = 1
+    """What takes access or traffic away."""
+    CONFIGURATION = 2
+    """What workloads read when they start, and what needs no order."""
+    WORKLOADS = 3
+    WIDENING = 4
+    """What gives access or traffic, once the workloads that it leads to are healthy."""
+    DELETION = 5
+    """What nothing wanted needs any longer."""
+
+
+Type: TypeAlias = "tuple[str, str]"
+"""Group and kind."""
+
+_RBAC: Final = "rbac.authorization.k8s.io"
+_ADMISSION: Final = "admissionregistration.k8s.io"
+_GATEWAY: Final = "gateway.networking.k8s.io"
+
+# The server refuses an object whose namespace or kind it does not know.
+_FOUNDATION: Final[frozenset[Type]] = frozenset(
+    {("", "Namespace"), ("apiextensions.k8s.io", "CustomResourceDefinition")}
+)
+
+# They restrict by being there. A changed one is applied early, whatever its direction: a limit
+# that is raised is capacity, neither access nor traffic, and the workloads that need it could
+# not become healthy before; a limit that is lowered must hold before anything is given.
+_RESTRICTIONS: Final[frozenset[Type]] = frozenset(
+    {
+        ("networking.k8s.io", "NetworkPolicy"),
+        ("", "ResourceQuota"),
+        ("", "LimitRange"),
+        (_ADMISSION, "ValidatingAdmissionPolicy"),
+        (_ADMISSION, "ValidatingAdmissionPolicyBinding"),
+        ("policy", "PodDisruptionBudget"),
+    }
+)
+
+# They give access by being there.
+_GRANTS: Final[frozenset[Type]] = frozenset(
+    {
+        (_RBAC, "Role"),
+        (_RBAC, "ClusterRole"),
+        (_RBAC, "RoleBinding"),
+        (_RBAC, "ClusterRoleBinding"),
+        (_GATEWAY, "ReferenceGrant"),
+    }
+)
+
+# They lead traffic to workloads: there when those are healthy, gone before those are.
+_TRAFFIC: Final[frozenset[Type]] = frozenset(
+    {
+        (_GATEWAY, "Gateway"),
+        (_GATEWAY, "HTTPRoute"),
+        (_GATEWAY, "GRPCRoute"),
+        (_GATEWAY, "TLSRoute"),
+        (_GATEWAY, "TCPRoute"),
+        (_GATEWAY, "UDPRoute"),
+        ("networking.k8s.io", "Ingress"),
+    }
+)
+
+# The API server calls workloads through them. Registered before those answer, a webhook that
+# fails closed would refuse the very pods that are to answer it.
+_CALLBACKS: Final[frozenset[Type]] = frozenset(
+    {
+        (_ADMISSION, "ValidatingWebhookConfiguration"),
+        (_ADMISSION, "MutatingWebhookConfiguration"),
+        ("apiregistration.k8s.io", "APIService"),
+    }
+)
+
+# Pods read them when they start or are scheduled. A Service is here because endpoints follow the
+# pods by themselves, and because pods find a Service in their environment only if it was first.
+_CONFIGURATION: Final[frozenset[Type]] = frozenset(
+    {
+        ("", "ConfigMap"),
+        ("", "Service"),
+        ("", "ServiceAccount"),
+        ("", "PersistentVolume"),
+        ("", "PersistentVolumeClaim"),
+        ("discovery.k8s.io", "EndpointSlice"),
+        ("scheduling.k8s.io", "PriorityClass"),
+        ("storage.k8s.io", "StorageClass"),
+        ("node.k8s.io", "RuntimeClass"),
+        ("resource.k8s.io", "DeviceClass"),
+        ("resource.k8s.io", "ResourceClaimTemplate"),
+        ("resource.k8s.io", "ResourceClaim"),
+        ("networking.k8s.io", "IngressClass"),
+        (_GATEWAY, "GatewayClass"),
+        (_GATEWAY, "BackendTLSPolicy"),
+        (_ADMISSION, "MutatingAdmissionPolicy"),
+        (_ADMISSION, "MutatingAdmissionPolicyBinding"),
+        ("serving.kserve.io", "ServingRuntime"),
+        ("serving.kserve.io", "ClusterServingRuntime"),
+    }
+)
+
+_DIRECTIONS: Final[dict[Type, Callable[[JsonObject, JsonObject], Direction]]] = {
+    (_RBAC, "Role"): role_direction,
+    (_RBAC, "ClusterRole"): role_direction,
+    (_RBAC, "RoleBinding"): binding_direction,
+    (_RBAC, "ClusterRoleBinding"): binding_direction,
+    ("networking.k8s.io", "NetworkPolicy"): network_direction,
+}
+
+_COMMON: Final[dict[Type, Callable[[JsonObject, JsonObject], JsonObject | None]]] = {
+    (_RBAC, "Role"): common_role,
+    (_RBAC, "ClusterRole"): common_role,
+    (_RBAC, "RoleBinding"): common_binding,
+    (_RBAC, "ClusterRoleBinding"): common_binding,
+    ("networking.k8s.io", "NetworkPolicy"): common_network,
+}
+
+
+def wave_of(*, before: Manifest | None, after: Manifest | None) -> Wave:
+    """The wave of one change: of a creation without `before`, of a deletion without `after`."""
+    if after is None:
+        assert before is not None, "a change has a state before or after"
+        return _wave_of_deletion(_type(before.key))
+    kind = _type(after.key)
+    if kind in _FOUNDATION:
+        return Wave.FOUNDATION
+    if kind in _RESTRICTIONS or kind in _GRANTS:
+        return _wave_of_access(kind, before, after)
+    if kind in _TRAFFIC or kind in _CALLBACKS:
+        return Wave.WIDENING
+    # Kinds we do not know are mostly custom resources that run something.
+    return Wave.CONFIGURATION if kind in _CONFIGURATION else Wave.WORKLOADS
+
+
+def _wave_of_deletion(kind: Type) -> Wave:
+    if kind in _RESTRICTIONS:
+        return Wave.WIDENING
+    return Wave.TIGHTENING if kind in _GRANTS or kind in _TRAFFIC else Wave.DELETION
+
+
+def _wave_of_access(kind: Type, before: Manifest | None, after: Manifest) -> Wave:
+    if before is None:
+        return Wave.WIDENING if kind in _GRANTS else Wave.TIGHTENING
+    if kind not in _DIRECTIONS:
+        return Wave.WIDENING if kind in _GRANTS else Wave.TIGHTENING
+    direction = _DIRECTIONS[kind](before.body, after.body)
+    return Wave.WIDENING if direction.gives else Wave.TIGHTENING
+
+
+def stepping_stone(before: Manifest | None, after: Manifest | None) -> Manifest | None:
+    """What to apply while tightening when a change both takes and gives: what both states allow.
+
+    The full change follows while widening. None when one step is enough, or when no state of
+    the object lies between.
+    """
+    if before is None or after is None:
+        return None
+    kind = _type(after.key)
+    if kind not in _DIRECTIONS:
+        return None
+    old, new = before.body, after.body
+    if _DIRECTIONS[kind](old, new) != BOTH:
+        return None
+    body = _COMMON[kind](old, new)
+    return manifest_of(body, after.source) if body else None
+
+
+def deletion_order(keys: Iterable[ObjectKey]) -> tuple[tuple[ObjectKey, ...], ...]:
+    """Keys in groups, each to be gone before the next is deleted: the reverse of creation.
+
+    Access and restrictions go with the configuration: what still runs needs the one to end
+    cleanly, and must stay under the other while it does.
+    """
+    groups: dict[int, list[ObjectKey]] = {}
+    for key in sorted(set(keys)):
+        groups.setdefault(_deletion_rank(_type(key)), []).append(key)
+    return tuple(tuple(groups[rank]) for rank in sorted(groups))
+
+
+def _deletion_rank(kind: Type) -> int:
+    if kind in _TRAFFIC or kind in _CALLBACKS:
+        return 0
+    if kind in _FOUNDATION:
+        return 3
+    return 2 if kind in _CONFIGURATION | _GRANTS | _RESTRICTIONS else 1
+
+
+def _type(key: ObjectKey) -> Type:
+    return key.group, key.kind
