@@ -14,6 +14,7 @@ from typing import Final, TypeAlias, cast
 from reconciler.core.fields import ABSENT, Absent, FieldChange
 from reconciler.core.manifests import JsonObject, JsonValue, Manifest, canonical_json
 from reconciler.core.ownership import (
+    NOTHING_OWNED,
     PROVENANCE,
     FieldSet,
     Trail,
@@ -31,6 +32,7 @@ from reconciler.core.redaction import redacted
 
 __all__ = [
     "ABSENT",
+    "NOTHING_OWNED",
     "Absent",
     "FieldChange",
     "FieldSet",
