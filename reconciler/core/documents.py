@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 from typing import cast
 
 import orjson
@@ -164,7 +165,7 @@ def _check(
         try:
             declaration = model.model_validate(value)
         except ValidationError as error:
-            misfits = list(field_problems(error, model))
+            misfits = list(islice(field_problems(error, model), yaml_reading.MAX_FINDINGS))
     if misfits:
         places = yaml_reading.places(chunk)
         return [
