@@ -1,0 +1,98 @@
+"""Which programs the sandbox runs, and the pinned Go module that each set of them comes from.
+
+Separate from finding and building them, because both need the same table. A release is the unit
+of both: its programs are always taken from one place together, since a controller-manager must
+not be newer than the API server it talks to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+GATEWAY_API_CRDS = "gateway-api"
+
+BUILD_RECIPE = "CGO_ENABLED=0 -trimpath -ldflags '-s -w'"
+"""Part of every cache key: another way to build makes other programs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One executable and the Go package that it is compiled from."""
+
+    name: str
+    package: str
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Artefacts that come from one go.mod and are cached together."""
+
+    name: str
+    subdirectory: str
+    """Of the modules directory."""
+    module: str
+    """The module whose version the programs report, or whose files are copied."""
+    usual_seconds: int
+    """On two idle cores with an empty Go build cache, sources downloaded."""
+    programs: tuple[Program, ...] = ()
+    files: str = ""
+    """A directory of the module that is copied as it is, for a release without programs."""
+
+    @property
+    def artefacts(self) -> frozenset[str]:
+        return frozenset(program.name for program in self.programs) or frozenset({self.name})
+
+
+KUBERNETES = Release(
+    name="kubernetes",
+    subdirectory=".",
+    module="k8s.io/kubernetes",
+    usual_seconds=270,
+    programs=(
+        Program("etcd", "go.etcd.io/etcd/server/v3"),
+        Program("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
+        Program("kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager"),
+        Program("kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler"),
+    ),
+)
+KWOK = Release(
+    name="kwok",
+    subdirectory="kwok",
+    module="sigs.k8s.io/kwok",
+    usual_seconds=90,
+    programs=(Program("kwok", "sigs.k8s.io/kwok/cmd/kwok"),),
+)
+GATEWAY_API = Release(
+    name=GATEWAY_API_CRDS,
+    subdirectory="gateway-api",
+    module="sigs.k8s.io/gateway-api",
+    usual_seconds=5,
+    files="config/crd/standard",
+)
+RELEASES = (KUBERNETES, KWOK, GATEWAY_API)
+
+
+def linker_variables(release: Release, version: str) -> tuple[str, ...]:
+    """What the programs must be told of their own version; without it they report v0.0.0."""
+    if release is KWOK:
+        return (f"sigs.k8s.io/kwok/pkg/consts.Version={version}",)
+    major, minor, _ = version.removeprefix("v").split(".", 2)
+    values = {
+        "gitVersion": version,
+        "gitMajor": major,
+        "gitMinor": minor,
+        "gitTreeState": "clean",
+    }
+    return tuple(f"k8s.io/component-base/version.{name}={value}" for name, value in values.items())
+
+
+def cache_key(release: Release, modules: Path) -> str:
+    """Names what a build would produce: the pinned sources, the recipe and the platform."""
+    digest = hashlib.sha256(f"{BUILD_RECIPE}\0{sys.platform}\0{platform.machine()}".encode())
+    for name in ("go.mod", "go.sum"):
+        digest.update(b"\0" + (modules / release.subdirectory / name).read_bytes())
+    return f"{release.name}-{digest.hexdigest()[:16]}"
