@@ -233,6 +233,11 @@ class RepositorySpec(Part):
     """Clusters that it may target."""
     manifests: tuple[ManifestSource, ...] = ()
     """Where plain Kubernetes manifests lie. Others are refused."""
+    exclude: tuple[PathPattern, ...] = ()
+    """Files and directories that are not for Fairlead, such as `docs` or `mkdocs.yml`.
+
+    Every other .yaml, .yml and .json file must hold documents; hidden ones are left alone.
+    """
     allow: Allowance
     """What may be put into a cluster."""
     deletion_budget: DeletionBudget = Field(default_factory=DeletionBudget)

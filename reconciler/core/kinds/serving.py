@@ -131,8 +131,8 @@ class Serving(Part):
     """Secrets that the container needs, by reference."""
     signals: Signals = Field(default_factory=Signals)
     """Where each replica reports how it does."""
-    route: Route = Field(default_factory=Route)
-    """How requests reach the model."""
+    route: Route | None = None
+    """How requests reach the model through the gateway; only from inside when left out."""
     model_mount: AbsolutePath = DEFAULT_MODEL_MOUNT
     """Directory of the container at which the version's artifact is mounted, read-only.
 
