@@ -258,5 +258,5 @@ class CheckpointAnchor(Protocol):
         ...
 
     async def keep(self, note: bytes, *, proof: Sequence[bytes]) -> None:
-        """Anchor `note`, with the proof that it extends the latest one. Waits for its push."""
+        """Anchor `note`, with the proof that it extends the latest one; twice is as once."""
         ...

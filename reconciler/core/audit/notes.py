@@ -56,7 +56,7 @@ class Verifier:
         """Inverse of `vkey`. Raises NoteError on anything else, other algorithms included."""
         name, _, rest = vkey.strip().partition("+")
         key_id, _, encoded = rest.partition("+")
-        key = _unbase64(encoded)
+        key = unbase64(encoded)
         if not _NAME.fullmatch(name) or len(key) != 33 or key[:1] != _ED25519:
             raise NoteError("not an Ed25519 verifier key of the form name+id+key")
         verifier = cls(name, key[1:])
@@ -94,7 +94,7 @@ class Signer:
         """Inverse of `skey`. Raises NoteError on anything else; the message holds no key."""
         name, _, rest = skey.strip().removeprefix(_SKEY).partition("+")
         key_id, _, encoded = rest.partition("+")
-        key = _unbase64(encoded)
+        key = unbase64(encoded)
         if not skey.startswith(_SKEY) or len(key) != 33 or key[:1] != _ED25519:
             raise NoteError(f"not an Ed25519 signing key of the form {_SKEY}name+id+key")
         signer = cls.named(name, key[1:])
@@ -167,12 +167,12 @@ def checkpoint_of(note: bytes) -> Checkpoint:
 
 def _checkpoint(text: str, note: bytes) -> Checkpoint:
     lines = text.removesuffix("\n").split("\n")
-    if len(lines) < 3 or not all(lines) or not _SIZE.fullmatch(lines[1]):
+    if len(lines) < 3 or not all(lines):
         raise NoteError("not a checkpoint: it needs the lines origin, size and root")
-    root = _unbase64(lines[2])
+    root = unbase64(lines[2])
     if len(root) != HASH_SIZE:
         raise NoteError("not a checkpoint: the root is not a SHA-256 hash")
-    return Checkpoint(lines[0], int(lines[1]), root, note)
+    return Checkpoint(lines[0], decimal(lines[1]), root, note)
 
 
 def _parts(note: bytes) -> tuple[str, list[tuple[str, bytes]]]:
@@ -192,7 +192,7 @@ def _parts(note: bytes) -> tuple[str, list[tuple[str, bytes]]]:
 
 def _signature(line: str) -> tuple[str, bytes]:
     name, space, encoded = line.removeprefix(_SIGNATURE).partition(" ")
-    signature = _unbase64(encoded)
+    signature = unbase64(encoded)
     if not line.startswith(_SIGNATURE) or not space or len(signature) < 5:
         raise NoteError("a note has a malformed signature line")
     if not _NAME.fullmatch(name):
@@ -200,7 +200,14 @@ def _signature(line: str) -> tuple[str, bytes]:
     return name, signature
 
 
-def _unbase64(text: str) -> bytes:
+def decimal(text: str) -> int:
+    """The size or index that `text` is. Raises NoteError unless it is in its one written form."""
+    if not _SIZE.fullmatch(text):
+        raise NoteError(f"not a number without leading zeroes: {text[:40]!r}")
+    return int(text)
+
+
+def unbase64(text: str) -> bytes:
     """Strict: one text for each value, so that nothing can be changed without being noticed."""
     try:
         decoded = base64.b64decode(text, validate=True)
