@@ -14,8 +14,9 @@ from typing import cast
 from reconciler.adapters.cluster_connection import APPLY_PATCH, ApiConnection
 from reconciler.adapters.cluster_credentials import ClusterAccess
 from reconciler.adapters.cluster_discovery import Discovery, object_path
+from reconciler.adapters.cluster_identity import identity_of
 from reconciler.adapters.cluster_watching import Reflector
-from reconciler.core.errors import Invalid, Missing
+from reconciler.core.errors import Missing
 from reconciler.core.identifiers import ClusterName, GroupVersionKind, ObjectKey
 from reconciler.core.manifests import FIELD_MANAGER, JsonObject
 from reconciler.ports import ApiResource, Clock, WatchEvent
@@ -119,17 +120,3 @@ class KubernetesCluster:
         type_ = GroupVersionKind.of(api_version, key.kind)
         resource = await self._discovery.resource(type_, doing=doing)
         return object_path(resource, namespace=key.namespace, name=key.name, doing=doing)
-
-
-def identity_of(body: JsonObject) -> tuple[ObjectKey, str]:
-    """Key and apiVersion of a complete object. Raises Invalid when it lacks either."""
-    metadata = body.get("metadata")
-    api_version, kind = body.get("apiVersion"), body.get("kind")
-    name = metadata.get("name") if isinstance(metadata, dict) else None
-    if not (isinstance(api_version, str) and isinstance(kind, str) and isinstance(name, str)):
-        raise Invalid("apply: the object lacks apiVersion, kind or metadata.name")
-    assert isinstance(metadata, dict)
-    group, _, _ = api_version.rpartition("/")
-    namespace = metadata.get("namespace")
-    key = ObjectKey(group, kind, namespace if isinstance(namespace, str) else "", name)
-    return key, api_version
