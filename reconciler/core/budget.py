@@ -7,59 +7,68 @@ deletions it is about, so that letting them pass lets nothing else pass.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
-from reconciler.core.identifiers import ClusterName, Digest, ObjectKey
-from reconciler.core.kinds.repository import DeletionBudget
+from reconciler.core.identifiers import ClusterName, Digest
+from reconciler.core.kinds.repository import RepositorySpec
 from reconciler.core.manifests import canonical_json, digest_of
 from reconciler.core.plans import Action, Change, Deletions
 
-# Their data goes with them: deleting one is never a detail of another change.
-STATEFUL_KINDS = frozenset(
-    {
-        ("", "Namespace"),
-        ("", "PersistentVolume"),
-        ("", "PersistentVolumeClaim"),
-        ("apps", "StatefulSet"),
-        ("apiextensions.k8s.io", "CustomResourceDefinition"),
-    }
-)
+_REMOVALS = frozenset({Action.DELETE, Action.REPLACE})
 
 
 def deletions_within(
-    budget: DeletionBudget,
+    rules: RepositorySpec,
     *,
     released: str | None,
     cluster: ClusterName,
-    changes: Iterable[Change],
+    changes: Sequence[Change],
     of: int,
 ) -> Deletions:
-    """Count the deletions and replacements among `changes` and hold them against the budget.
+    """Hold the deletions among `changes` against the budget.
 
     `of` is the number of objects that we have in the cluster. `released` is the identity that
-    the commit itself lets pass: binding to one set of deletions, it may come from the candidate.
+    the candidate commit lets pass: being bound to one set of deletions, it opens no other door.
     """
-    keys = sorted(c.key for c in changes if c.action in (Action.DELETE, Action.REPLACE))
-    if not keys:
+    removals = [change for change in changes if change.action in _REMOVALS]
+    if not removals:
         return Deletions(of=of)
-    identity = digest_of(canonical_json([str(cluster), *(str(key) for key in keys)]))
-    excess = "" if identity == released else _excess(budget, keys, of, identity)
-    return Deletions(count=len(keys), of=of, identity=identity, excess=excess)
+    keys = sorted(str(change.key) for change in removals)
+    identity = digest_of(canonical_json([str(cluster), *keys]))
+    excess = "" if identity == released else _excess(rules, removals, changes, of, identity)
+    return Deletions(count=len(removals), of=of, identity=identity, excess=excess)
 
 
-def _excess(budget: DeletionBudget, keys: list[ObjectKey], of: int, identity: Digest) -> str:
+def _excess(
+    rules: RepositorySpec,
+    removals: Sequence[Change],
+    changes: Iterable[Change],
+    of: int,
+    identity: Digest,
+) -> str:
+    budget = rules.deletion_budget
     reasons = []
-    if not budget.allow_stateful:
-        stateful = [str(key) for key in keys if (key.group, key.kind) in STATEFUL_KINDS]
-        if stateful:
-            shown = ", ".join(stateful[:3]) + (", …" if len(stateful) > 3 else "")
-            reasons.append(f"{shown} would take data along")
-    limit = budget.limit(of)
-    if len(keys) > limit:
-        reasons.append(f"{len(keys)} of {of} objects would be deleted, the budget is {limit}")
+    held = [str(c.key) for c in removals if not budget.permits_kind(c.key.group, c.key.kind)]
+    if held:
+        shown = ", ".join(held[:3]) + (", …" if len(held) > 3 else "")
+        reasons.append(f"{shown} would take data or other objects along")
+    lost, limit = _lost(removals, changes), budget.limit(of)
+    if lost > limit:
+        reasons.append(f"{lost} of {of} objects would be lost, the budget is {limit}")
     if not reasons:
         return ""
-    return (
-        f"{'; '.join(reasons)}. If this is meant, set deletionBudget.release: {identity} "
-        "in fairlead.yaml"
+    return f"{'; '.join(reasons)}. If this is meant, set spec.release: {identity} in fairlead.yaml"
+
+
+def _lost(removals: Iterable[Change], changes: Iterable[Change]) -> int:
+    """Deletions that nothing succeeds.
+
+    A new model version replaces the Deployment and the Service of the old one. That is the daily
+    work of a unit and no loss; a small estate could not ship a model otherwise.
+    """
+    successors = Counter(
+        (c.unit, c.key.group, c.key.kind) for c in changes if c.action is Action.CREATE
     )
+    losses = Counter((c.unit, c.key.group, c.key.kind) for c in removals)
+    return (losses - successors).total()

@@ -40,12 +40,14 @@ class Entry:
 class Standing(StrEnum):
     """How a unit stands in one cluster.
 
-    HELD: the cluster refused it, or it failed and was put back. WAITING: it belonged to a commit
-    in which another unit is HELD, and commits are applied whole.
+    REFUSED: its dry run did not pass, and is asked again now and then. HELD: it was applied, failed
+    and was put back; nothing but another commit brings it back. WAITING: it belonged to a commit
+    in which another unit is REFUSED or HELD, and commits are applied whole.
     """
 
     SETTLED = "settled"
     PROGRESSING = "progressing"
+    REFUSED = "refused"
     HELD = "held"
     WAITING = "waiting"
 
@@ -54,9 +56,9 @@ class Standing(StrEnum):
 class UnitState:
     """What is known of one unit in one cluster.
 
-    `commit` and `digest` are of the state last settled. While HELD or WAITING, `refused` is the digest that
-    must not be tried again by itself, `refused_commit` the commit that asked for it, and
-    `explanation` what people are told.
+    `commit` and `digest` are of the state last settled. While REFUSED, HELD or WAITING, `refused`
+    is the digest that must not be tried again by itself, `refused_commit` the commit that asked
+    for it, and `explanation` what people are told.
     """
 
     unit: UnitName
@@ -92,12 +94,16 @@ class LedgerUpdate:
 class Position:
     """Where the whole repository stands.
 
-    `accepted` is the newest commit that passed validation: the policy is read from it. `refused`
-    is a newer commit that did not, with the reason. `journal` holds the state of each rollout by
-    name, so that a position survives the daemon and a rebuilt cluster.
+    `accepted` is the newest commit that passed validation and dry run: the policy is read from
+    it. `refused` is a newer commit that did not, with the reason. `applied` says, by cluster, up
+    to which commit everything is as declared, and `since` when that was reached (RFC 3339).
+    `journal` holds the state of each rollout by name, so that a position survives the daemon and
+    a rebuilt cluster.
     """
 
     accepted: CommitSha | None = None
     refused: CommitSha | None = None
     explanation: str = ""
+    applied: Mapping[ClusterName, CommitSha] = field(default_factory=dict)
+    since: Mapping[ClusterName, str] = field(default_factory=dict)
     journal: Mapping[str, JsonObject] = field(default_factory=dict)

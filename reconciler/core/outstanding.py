@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from reconciler.core.audit.records import Reason
 from reconciler.core.desired import DesiredState, Unit
@@ -23,8 +24,16 @@ from reconciler.core.snapshots import ClusterSnapshot, LiveObject
 NO_OBJECTS = digest_of(b"[]")
 """Digest of a unit that the repository no longer declares."""
 
+Place: TypeAlias = tuple[ClusterName, UnitName]
+"""A unit in one cluster."""
+
 ORPHANS = UnitName("orphans")
 """Unit of objects that carry our label and our fields, but that no ledger entry explains."""
+
+BLOCKING = frozenset({Standing.REFUSED, Standing.HELD})
+"""A unit that stands so keeps itself, and the units of the same commit, as they were."""
+
+NOT_SETTLED = BLOCKING | {Standing.WAITING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +91,30 @@ def outstanding(
     views: Sequence[ClusterView],
     *,
     every_object: bool = False,
+    retry_refused: bool = False,
+    fallback: bool = False,
 ) -> tuple[Outstanding, ...]:
     """Compare the declarations with every cluster.
 
     Settled units are passed over, since the watches report their drift, unless `every_object`.
+    Units whose dry run was refused are passed over unless `retry_refused`. With `fallback`, the
+    commit is in force only because a newer one was refused: units that the newer one left
+    refused, held or waiting stay so.
     """
     by_cluster = _units_by_cluster(desired)
-    blocked = _blocked_units(by_cluster, views)
-    stale = _first_stale_stage(by_cluster, views)
+    blocking = BLOCKING - ({Standing.REFUSED} if retry_refused else set())
+    waits = _Waits(
+        blocked=_blocked_commits(by_cluster, views, blocking),
+        unseen=_first_unseen_stages(by_cluster, views),
+    )
     return tuple(
-        _outstanding_in(view, by_cluster.get(view.cluster, {}), blocked, stale, every_object)
+        _outstanding_in(
+            view,
+            by_cluster.get(view.cluster, {}),
+            waits,
+            every_object=every_object,
+            passed_over=NOT_SETTLED if fallback else frozenset(),
+        )
         for view in views
     )
 
@@ -107,54 +130,87 @@ def _units_by_cluster(desired: DesiredState) -> dict[ClusterName, dict[UnitName,
     return by_cluster
 
 
-def _blocked_units(
-    by_cluster: Mapping[ClusterName, Mapping[UnitName, Unit]], views: Iterable[ClusterView]
+def _blocked_commits(
+    by_cluster: Mapping[ClusterName, Mapping[UnitName, Unit]],
+    views: Iterable[ClusterView],
+    blocking: frozenset[Standing],
 ) -> Mapping[CommitSha, UnitState]:
     """Commits of which some unit is still as it was when it was refused, with that unit."""
-    blocked: dict[CommitSha, UnitState] = {}
-    for view in views:
-        units = by_cluster.get(view.cluster, {})
-        for state in view.ledger.units.values():
-            if state.standing is Standing.HELD and state.refused_commit:
-                if wanted_digest(units.get(state.unit)) == state.refused:
-                    blocked[state.refused_commit] = state
-    return blocked
+    return {
+        state.refused_commit: state
+        for view in views
+        for state in view.ledger.units.values()
+        if state.standing in blocking
+        and state.refused_commit
+        and state.refused == wanted_digest(by_cluster.get(view.cluster, {}).get(state.unit))
+    }
 
 
-def _first_stale_stage(
+def _first_unseen_stages(
     by_cluster: Mapping[ClusterName, Mapping[UnitName, Unit]], views: Iterable[ClusterView]
 ) -> Mapping[UnitName, tuple[int, ClusterName]]:
     """Per unit, the earliest stage that sits in a cluster we cannot see."""
-    stale: dict[UnitName, tuple[int, ClusterName]] = {}
+    unseen: dict[UnitName, tuple[int, ClusterName]] = {}
     for view in views:
         if view.snapshot.stale:
             for name, unit in by_cluster.get(view.cluster, {}).items():
                 here = (unit.stage, view.cluster)
-                stale[name] = min(stale.get(name, here), here)
-    return stale
+                unseen[name] = min(unseen.get(name, here), here)
+    return unseen
+
+
+@dataclass(frozen=True, slots=True)
+class _Waits:
+    """What makes units wait: commits with a blocked unit, and stages in unseen clusters."""
+
+    blocked: Mapping[CommitSha, UnitState]
+    unseen: Mapping[UnitName, tuple[int, ClusterName]]
+
+    def why(
+        self, name: UnitName, unit: Unit | None, state: UnitState | None, stale: str
+    ) -> Waiting | None:
+        if stale:
+            return Waiting(name, WaitReason.CLUSTER_STALE, stale)
+        stage, cluster = self.unseen.get(name, (0, ""))
+        if unit and stage < unit.stage and cluster:
+            return Waiting(
+                name, WaitReason.EARLIER_STAGE, f"cluster {cluster} comes first and cannot be seen"
+            )
+        if state is None or state.refused != wanted_digest(unit):
+            return None
+        culprit = self.blocked.get(state.refused_commit) if state.refused_commit else None
+        if culprit and state.standing in BLOCKING:
+            return Waiting(name, WaitReason.REFUSED_BEFORE, state.explanation)
+        if culprit and state.standing is Standing.WAITING:
+            return Waiting(
+                name,
+                WaitReason.REFUSED_TOGETHER,
+                f"the same commit changes {culprit.unit}, which waits: {culprit.explanation}",
+            )
+        return None
 
 
 def _outstanding_in(
     view: ClusterView,
     units: Mapping[UnitName, Unit],
-    blocked: Mapping[CommitSha, UnitState],
-    stale: Mapping[UnitName, tuple[int, ClusterName]],
+    waits: _Waits,
+    *,
     every_object: bool,
+    passed_over: frozenset[Standing],
 ) -> Outstanding:
     entries = _entries_by_unit(view.ledger)
-    names = sorted({*units, *view.ledger.units, *entries})
     todo: dict[UnitName, Digest] = {}
     waiting: list[Waiting] = []
     candidates: list[Candidate] = []
-    for name in names:
+    for name in sorted({*units, *view.ledger.units, *entries}):
         unit, state = units.get(name), view.ledger.units.get(name)
-        if _is_settled(unit, state) and not (every_object and unit):
+        settled = _is_settled(unit, state)
+        if (settled and not every_object) or (state and state.standing in passed_over):
             continue
-        wait = _why_wait(name, unit, state, view, blocked, stale)
-        if wait:
+        if wait := waits.why(name, unit, state, view.snapshot.stale):
             waiting.append(wait)
             continue
-        if not _is_settled(unit, state):
+        if not settled:
             todo[name] = wanted_digest(unit)
         candidates.extend(_candidates_of(name, unit, entries.get(name, ()), view, units))
     if not view.snapshot.stale:
@@ -175,35 +231,6 @@ def _is_settled(unit: Unit | None, state: UnitState | None) -> bool:
     return state.standing is Standing.SETTLED and state.digest == wanted_digest(unit)
 
 
-def _why_wait(
-    name: UnitName,
-    unit: Unit | None,
-    state: UnitState | None,
-    view: ClusterView,
-    blocked: Mapping[CommitSha, UnitState],
-    stale: Mapping[UnitName, tuple[int, ClusterName]],
-) -> Waiting | None:
-    if view.snapshot.stale:
-        return Waiting(name, WaitReason.CLUSTER_STALE, view.snapshot.stale)
-    if unit and name in stale and stale[name][0] < unit.stage:
-        cluster = stale[name][1]
-        return Waiting(
-            name, WaitReason.EARLIER_STAGE, f"cluster {cluster} comes first and cannot be seen"
-        )
-    if state is None or state.refused != wanted_digest(unit):
-        return None
-    if state.standing is Standing.HELD:
-        return Waiting(name, WaitReason.REFUSED_BEFORE, state.explanation)
-    if state.standing is Standing.WAITING and state.refused_commit in blocked:
-        culprit = blocked[state.refused_commit]
-        return Waiting(
-            name,
-            WaitReason.REFUSED_TOGETHER,
-            f"the same commit changes {culprit.unit}, which is held: {culprit.explanation}",
-        )
-    return None
-
-
 def _candidates_of(
     name: UnitName,
     unit: Unit | None,
@@ -215,7 +242,7 @@ def _candidates_of(
     stage = unit.stage if unit else 0
     for key, manifest in manifests.items():
         entry, live = view.ledger.entries.get(key), view.snapshot.get(key)
-        if not _as_left(manifest, entry, live):
+        if not as_left(manifest, entry, live):
             yield Candidate(name, stage, key, manifest, entry, live)
     for entry in entries:
         # Found in another unit's manifests, the object has moved: that unit's candidate updates it.
@@ -223,7 +250,8 @@ def _candidates_of(
             yield Candidate(name, stage, entry.key, None, entry, view.snapshot.get(entry.key))
 
 
-def _as_left(manifest: Manifest, entry: Entry | None, live: LiveObject | None) -> bool:
+def as_left(manifest: Manifest, entry: Entry | None, live: LiveObject | None) -> bool:
+    """Whether the object is as `manifest` says and as our last write left it."""
     return (
         entry is not None
         and entry.applied is not None

@@ -124,8 +124,8 @@ def _cluster_plan(
         unverified=tuple(sorted(unverified, key=lambda item: item.key)),
         waiting=tuple(sorted(waiting, key=lambda item: (item.unit, item.explanation))),
         deletions=deletions_within(
-            rules.deletion_budget,
-            released=desired.policy.deletion_budget.release,
+            rules,
+            released=desired.policy.release,
             cluster=work.cluster,
             changes=changes,
             of=len(view.ledger.entries),
@@ -212,7 +212,9 @@ def _writes(candidate: Candidate, accepted: Accepted | None, head: CommitSha) ->
 
 def _removal(candidate: Candidate, head: CommitSha) -> Change:
     live = candidate.live
-    api_version = live.api_version if live else candidate.entry.api_version if candidate.entry else ""
+    api_version = (
+        live.api_version if live else candidate.entry.api_version if candidate.entry else ""
+    )
     return Change(
         unit=candidate.unit,
         key=candidate.key,

@@ -20,6 +20,7 @@ from reconciler.core.identifiers import (
     ClusterName,
     CommitSha,
     Digest,
+    GroupVersionKind,
     ObjectKey,
     UnitName,
 )
@@ -54,7 +55,8 @@ class Change:
 
     `desired` is absent for a deletion, `previous` (what we applied before) for a creation.
     `fields` and `hidden` are what people see of an update: differences of fields that we own, and
-    the number of others, such as server defaults. A creation is shown by `desired`, whole. `uid` binds a deletion or replacement to one incarnation.
+    the number of others, such as server defaults. A creation is shown by `desired`, whole. `uid`
+    binds a deletion or replacement to one incarnation.
     """
 
     unit: UnitName
@@ -72,6 +74,8 @@ class Change:
     restarts: bool = False
     force: bool = False
     uid: str = ""
+    explanation: str = ""
+    """Why, in words, where reason, action and fields do not say it."""
 
     @property
     def before(self) -> Digest | None:
@@ -80,6 +84,10 @@ class Change:
     @property
     def after(self) -> Digest | None:
         return self.desired.digest if self.desired else None
+
+    @property
+    def type(self) -> GroupVersionKind:
+        return GroupVersionKind.of(self.api_version, self.key.kind)
 
     @property
     def source(self) -> str:
@@ -256,6 +264,7 @@ def change_json(change: Change) -> JsonObject:
         "restarts": change.restarts,
         "force": change.force,
         "uid": change.uid,
+        "explanation": change.explanation,
     }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 from reconciler.core.audit.records import AuditRecord
 from reconciler.core.identifiers import ClusterName, ObjectKey, UnitName
@@ -46,6 +47,15 @@ class Books:
     async def open(cls, store: StateStore, clusters: Sequence[ClusterName]) -> Books:
         ledgers = {name: await store.ledger(name) for name in clusters}
         return cls(store, ledgers, await store.position())
+
+    async def reload(self, cluster: ClusterName) -> None:
+        """Read a ledger and the position again: another daemon may have written them."""
+        self._clusters[cluster] = _ClusterBooks(await self._store.ledger(cluster))
+        self._position = await self._store.position()
+
+    @property
+    def clusters(self) -> AbstractSet[ClusterName]:
+        return self._clusters.keys()
 
     @property
     def position(self) -> Position:

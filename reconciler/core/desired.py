@@ -1,0 +1,65 @@
+"""DesiredState: everything that one commit asks of the clusters.
+
+Separate from compiling.py, which makes it, because plans, engine and surfaces only read it. The
+invariant: a DesiredState is complete and consistent. Every reference in it was resolved, no
+object is declared twice in a cluster, and the policy in force and its own policy allow all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from reconciler.core.identifiers import (
+    ClusterName,
+    CommitSha,
+    Digest,
+    GroupVersionKind,
+    ObjectKey,
+    UnitName,
+)
+from reconciler.core.kinds import Cluster, Model, Rollout
+from reconciler.core.kinds.repository import RepositorySpec
+from reconciler.core.manifests import Manifest, digest_of
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What is applied, held or put back together in one cluster.
+
+    `stage` is the index of the wave of the Rollout that the cluster is in; 0 for plain manifests.
+    """
+
+    name: UnitName
+    cluster: ClusterName
+    stage: int
+    manifests: Mapping[ObjectKey, Manifest]
+
+    @cached_property
+    def digest(self) -> Digest:
+        """Identity of what is asked for: the digests of the objects, in no particular order."""
+        return digest_of("\n".join(sorted(m.digest for m in self.manifests.values())).encode())
+
+    @cached_property
+    def types(self) -> frozenset[GroupVersionKind]:
+        """API types of the objects: those that must be watched."""
+        return frozenset(manifest.type for manifest in self.manifests.values())
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredState:
+    """What one commit asks for. `repository` is the name of the Repository document.
+
+    `policy` is this commit's own: it judges the next commit, and says how this one is applied.
+    `notices` are sentences about what is declared and does not act yet.
+    """
+
+    commit: CommitSha
+    repository: str
+    policy: RepositorySpec
+    clusters: Mapping[ClusterName, Cluster]
+    units: Mapping[tuple[ClusterName, UnitName], Unit]
+    rollouts: Mapping[str, Rollout]
+    models: Mapping[str, Model]
+    notices: tuple[str, ...]

@@ -1,0 +1,161 @@
+"""Correcting drift: what somebody changed or deleted is put back, one object at a time.
+
+Separate from the way of a commit: it needs no plan, no dry run and no other object. The
+invariant: it writes only what was applied and confirmed before, under the commit that asked for
+it then; and an object that others keep changing is left alone after a few rounds, and reported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+import structlog
+
+from reconciler.core.audit.records import Reason
+from reconciler.core.errors import Transient
+from reconciler.core.fights import Corrections
+from reconciler.core.identifiers import ObjectKey
+from reconciler.core.ledger import Applied, Entry
+from reconciler.core.manifests import FIELD_MANAGER, JsonObject
+from reconciler.core.ordering import wave_of
+from reconciler.core.plans import Action, Change
+from reconciler.core.problems import printable
+from reconciler.core.snapshots import LiveObject
+from reconciler.engine.performing import CHUNK, Context, Performer
+from reconciler.engine.sessions import ClusterSession
+from reconciler.ports import Clock
+
+log = structlog.get_logger()
+
+RETRY_SECONDS = 5.0
+"""Pause before another try when a correction failed."""
+
+
+class Corrector:
+    """Watches one cluster for drift while it runs."""
+
+    def __init__(
+        self, session: ClusterSession, performer: Performer, clock: Clock, context: Context
+    ) -> None:
+        self._session = session
+        self._performer = performer
+        self._clock = clock
+        self._context = context
+        self._pending: set[ObjectKey] = set()
+        self._news = asyncio.Event()
+
+    async def run(self) -> None:
+        """Correct drift for ever. What drifted before the start is found, too."""
+        with self._session.observer.listening(self.look):
+            for key in list(self._session.books.ledger(self._session.name).entries):
+                self.look(key)
+            while True:
+                await self._news.wait()
+                self._news.clear()
+                while self._pending:
+                    await self._correct(self._next_batch())
+
+    def look(self, key: ObjectKey) -> None:
+        """Remember an object that is not as we left it."""
+        if key not in self._pending and self._drifted(key):
+            self._pending.add(key)
+            self._news.set()
+
+    def _next_batch(self) -> list[Change]:
+        """Corrections of the earliest wave: a whole cluster may have to be built up again."""
+        changes = [change for key in self._pending if (change := self._correction(key))]
+        if not changes:
+            self._pending.clear()
+            return []
+        wave = min(change.wave for change in changes)
+        batch = sorted((c for c in changes if c.wave is wave), key=lambda c: c.key)[:CHUNK]
+        self._pending = {change.key for change in changes} - {change.key for change in batch}
+        return batch
+
+    def _drifted(self, key: ObjectKey) -> Applied | None:
+        entry = self._session.books.ledger(self._session.name).entries.get(key)
+        if entry is None or entry.applied is None or key in self._session.in_flight:
+            return None
+        if self._session.observer.stale or not self._session.corrects(entry.unit):
+            return None
+        past = self._session.corrections.get(key)
+        if past is not None and past.contested(self._clock.monotonic()):
+            return None
+        live = self._session.observer.get(key)
+        as_left = live is not None and live.owned == entry.applied.observed
+        return None if as_left else entry.applied
+
+    def _correction(self, key: ObjectKey) -> Change | None:
+        applied = self._drifted(key)
+        if applied is None:
+            return None
+        entry = self._session.books.ledger(self._session.name).entries[key]
+        return _correction(entry, applied, self._session.observer.get(key))
+
+    async def _correct(self, changes: list[Change]) -> None:
+        if not changes:
+            return
+        try:
+            outcomes = await self._performer.perform(self._session, changes, self._context)
+        except Transient as error:
+            log.warning("drift.not-corrected", objects=len(changes), reason=error.message)
+            for change in changes:
+                self._later(change.key, RETRY_SECONDS)
+            return
+        for outcome in outcomes:
+            key = outcome.change.key
+            if outcome.error is None:
+                self._remember(outcome.change)
+            else:
+                log.warning("drift.not-corrected", object=str(key), reason=outcome.error.message)
+                self._later(key, RETRY_SECONDS)
+
+    def _remember(self, change: Change) -> None:
+        now, key = self._clock.monotonic(), change.key
+        past = self._session.corrections.get(key, Corrections()).corrected(now)
+        self._session.corrections[key] = past
+        log.info("drift.corrected", object=str(key), cause=change.explanation)
+        if past.contested(now):
+            log.error("drift.contested", object=str(key), cause=change.explanation)
+            self._later(key, past.truce_until - now)
+        else:
+            # It may have changed again while our write was in flight.
+            self.look(key)
+
+    def _later(self, key: ObjectKey, seconds: float) -> None:
+        asyncio.get_running_loop().call_later(seconds, self.look, key)
+
+
+def _correction(entry: Entry, applied: Applied, live: LiveObject | None) -> Change:
+    manifest = applied.manifest
+    return Change(
+        unit=entry.unit,
+        key=entry.key,
+        api_version=entry.api_version,
+        action=Action.UPDATE if live else Action.CREATE,
+        reason=Reason.DRIFT,
+        wave=wave_of(before=manifest, after=manifest),
+        stage=0,
+        commit=applied.commit,
+        desired=manifest,
+        previous=manifest,
+        # Every field of this manifest was ours when the server confirmed it.
+        force=True,
+        uid=live.uid if live else "",
+        explanation=_cause(live),
+    )
+
+
+def _cause(live: LiveObject | None) -> str:
+    """What happened to the object, naming the other field managers that wrote to it."""
+    if live is None:
+        return "it was deleted"
+    metadata = cast(JsonObject, live.body["metadata"])
+    entries = cast("list[JsonObject]", metadata.get("managedFields") or [])
+    others = {
+        printable(str(entry["manager"]))
+        for entry in entries
+        if entry["manager"] != FIELD_MANAGER and not entry.get("subresource")
+    }
+    return f"changed by {', '.join(sorted(others))}" if others else "it was changed"

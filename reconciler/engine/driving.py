@@ -1,0 +1,233 @@
+"""Driving: the loops that keep everything going, and the one place that starts and ends them.
+
+Separate from what a pass does (reconciling.py). The invariant: whatever happens outside, such as
+a remote that is away, a cluster that is gone or a storm of commits, ends in a later pass and
+never in silence; only a bug or the loss of the books ends the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from reconciler.core.errors import FairleadError, Transient
+from reconciler.core.identifiers import ClusterName, CommitSha, short
+from reconciler.core.ledger import Standing
+from reconciler.core.pacing import Pace
+from reconciler.engine.books import Books
+from reconciler.engine.concurrency import first_of, together
+from reconciler.engine.correcting import Corrector
+from reconciler.engine.executing import Superseded
+from reconciler.engine.leading import Leader
+from reconciler.engine.performing import Context, Performer
+from reconciler.engine.reconciling import Reconciler
+from reconciler.engine.sessions import ClusterSession
+from reconciler.ports import Clock, Cluster, Lease, Repository, StateStore
+
+log = structlog.get_logger()
+
+RETRY_SECONDS = (1.0, 60.0)
+"""First and longest pause before a pass, or a fetch, that failed is repeated."""
+
+REFUSED_RETRY_SECONDS = 300.0
+"""How often the API server is asked again about a commit that it refused: a quota or a webhook
+may have changed without a commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """How often the remote is looked at without a hint, in seconds."""
+
+    poll: float = 10.0
+
+
+class Engine:
+    """The reconciler as a whole. `run` ends only by cancellation or with an error."""
+
+    def __init__(
+        self,
+        *,
+        repository: Repository,
+        clusters: Mapping[ClusterName, Cluster],
+        leases: Mapping[ClusterName, Lease],
+        store: StateStore,
+        books: Books,
+        clock: Clock,
+        context: Context,
+        rhythm: Rhythm,
+    ) -> None:
+        self._repository = repository
+        self._clusters = clusters
+        self._books = books
+        self._clock = clock
+        self._context = context
+        self._rhythm = rhythm
+        self._hint = asyncio.Event()
+        self._wake = asyncio.Event()
+        self._superseded = asyncio.Event()
+        self._pace = Pace()
+        self._busy = False
+        self._retry_refused = False
+        self._fresh_sessions: list[ClusterSession] = []
+        self._correcting: dict[ClusterSession, asyncio.Task[None]] = {}
+        self._crash: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.head: CommitSha | None = None
+        self.fetch_trouble = ""
+        self.leader = Leader(
+            clusters=clusters,
+            leases=leases,
+            books=books,
+            store=store,
+            clock=clock,
+            on_ready=self._session_ready,
+            on_end=self._session_ended,
+        )
+        self.reconciler = Reconciler(
+            repository=repository,
+            leader=self.leader,
+            books=books,
+            clock=clock,
+            context=context,
+            superseded=self._superseded,
+        )
+
+    def hint(self) -> None:
+        """Somebody says that the branch has moved. It is looked at soon; nothing is believed."""
+        self._hint.set()
+
+    async def run(self) -> None:
+        """Fetch, lead and reconcile until cancelled."""
+        try:
+            await together(
+                [
+                    self._fetch_for_ever(),
+                    self._work_for_ever(),
+                    self._remind_for_ever(),
+                    self._crash,
+                    *(self.leader.lead(name, self._context) for name in self._clusters),
+                ]
+            )
+        finally:
+            tasks = list(self._correcting.values())
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _fetch_for_ever(self) -> None:
+        failures = 0
+        while True:
+            self._hint.clear()
+            try:
+                head = await self._repository.fetch()
+            except FairleadError as error:
+                # Terminal ones as well: a branch or a credential may come back any time.
+                failures += 1
+                self.fetch_trouble = error.message
+                log.warning("fetch.failed", reason=error.message)
+                await self._pause(_backoff(failures))
+                continue
+            failures = 0
+            self.fetch_trouble = ""
+            self._arrived(head)
+            await self._pause(self._rhythm.poll)
+
+    async def _pause(self, seconds: float) -> None:
+        await first_of(self._hint.wait(), self._clock.sleep(seconds))
+
+    def _arrived(self, head: CommitSha) -> None:
+        if head == self.head:
+            return
+        log.info("commit.seen", commit=head)
+        self.head = head
+        self._pace = self._pace.arrived(self._clock.monotonic(), busy=self._busy)
+        if self._busy:
+            self._superseded.set()
+        self._wake.set()
+
+    async def _work_for_ever(self) -> None:
+        failures = 0
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            await self._prepare_sessions()
+            if self.head is None or not self.leader.sessions:
+                continue
+            while (wait := self._pace.wait(self._clock.monotonic())) > 0:
+                await self._clock.sleep(wait)
+            self._pace = Pace()
+            try:
+                done = await self._pass(self.head)
+            except Transient as error:
+                log.warning("pass.interrupted", commit=short(self.head), reason=error.message)
+                done = False
+            failures = 0 if done else failures + 1
+            if not done:
+                self._wake_later(_backoff(failures))
+
+    async def _pass(self, head: CommitSha) -> bool:
+        self._superseded.clear()
+        self._busy = True
+        retry, self._retry_refused = self._retry_refused, False
+        try:
+            return await self.reconciler.reconcile(head, retry_refused=retry)
+        except Superseded:
+            log.info("pass.superseded", commit=short(head))
+            return True
+        finally:
+            self._busy = False
+
+    async def _remind_for_ever(self) -> None:
+        while True:
+            await self._clock.sleep(REFUSED_RETRY_SECONDS)
+            if self._has_refused():
+                self._retry_refused = True
+                self._wake.set()
+
+    def _has_refused(self) -> bool:
+        return any(
+            state.standing is Standing.REFUSED
+            for name in self._books.clusters
+            for state in self._books.ledger(name).units.values()
+        )
+
+    def _wake_later(self, seconds: float) -> None:
+        asyncio.get_running_loop().call_later(seconds, self._wake.set)
+
+    def _session_ready(self, session: ClusterSession) -> None:
+        self._fresh_sessions.append(session)
+        self._wake.set()
+
+    def _session_ended(self, session: ClusterSession) -> None:
+        if task := self._correcting.pop(session, None):
+            task.cancel()
+
+    def _corrector_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and not self._crash.done() and (bug := task.exception()):
+            self._crash.set_exception(bug)
+
+    async def _prepare_sessions(self) -> None:
+        """Let a new session begin: finish what a dead process began, then watch for drift."""
+        while self._fresh_sessions:
+            session = self._fresh_sessions.pop()
+            try:
+                await self.reconciler.reopen()
+                await self.reconciler.restore_held(session.name)
+            except Transient as error:
+                log.warning("session.interrupted", cluster=session.name, reason=error.message)
+                self._fresh_sessions.append(session)
+                self._wake_later(RETRY_SECONDS[0])
+                return
+            corrector = Corrector(
+                session, Performer(self._books, self._clock), self._clock, self._context
+            )
+            task = asyncio.create_task(corrector.run())
+            task.add_done_callback(self._corrector_ended)
+            self._correcting[session] = task
+
+
+def _backoff(failures: int) -> float:
+    first, longest = RETRY_SECONDS
+    return float(min(longest, first * 2 ** min(failures - 1, 10)))

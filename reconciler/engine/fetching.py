@@ -1,0 +1,81 @@
+"""Fetching: from the branch to a verified, compiled commit.
+
+Separate from reconciling.py, which decides what to do with it. The invariant: what comes out of
+here was reached from the accepted commit by commits that may be trusted, and was validated whole;
+everything else comes out as a refusal with its reasons.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reconciler.core.compiling import Compilation, blobs_to_read, compile_commit
+from reconciler.core.errors import Untrusted
+from reconciler.core.identifiers import BlobId, CommitSha, short
+from reconciler.core.kinds.repository import RepositorySpec
+from reconciler.core.problems import Problem, errors_among
+from reconciler.ports import Repository
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A commit that validated, with its warnings."""
+
+    compilation: Compilation
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Invalid:
+    """A commit that did not validate."""
+
+    commit: CommitSha
+    problems: tuple[Problem, ...]
+
+
+class Compiler:
+    """Compiles commits of one repository, each incrementally from the one before."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+        self._latest: Compilation | None = None
+
+    async def compile(
+        self, commit: CommitSha, *, rules: RepositorySpec | None
+    ) -> Compiled | Invalid:
+        """Read and validate `commit`; `rules` is the policy that judges it.
+
+        Costs what differs from the commit compiled before. Raises Transient and Terminal errors
+        of the repository.
+        """
+        previous = self._latest
+        difference = await self._repository.difference(
+            previous.state.commit if previous else None, commit
+        )
+        contents: dict[BlobId, bytes] = {}
+        while missing := blobs_to_read(difference, contents, previous=previous):
+            contents.update(await self._repository.read(missing))
+        compilation, problems = compile_commit(
+            commit, difference, contents, previous=previous, rules=rules
+        )
+        if compilation is None or errors_among(problems):
+            return Invalid(commit, problems)
+        self._latest = compilation
+        return Compiled(compilation, problems)
+
+
+async def verify_history(
+    repository: Repository, *, accepted: CommitSha | None, head: CommitSha, signed: bool
+) -> None:
+    """Check every commit between the accepted one and `head`.
+
+    Raises:
+        HistoryRewritten: `accepted` is not an ancestor of `head`.
+        Untrusted: a signature is required, and a commit has none of an allowed signer.
+    """
+    for commit in await repository.range(accepted, head):
+        if signed and commit.signer is None:
+            raise Untrusted(
+                f"commit {short(commit.sha)} by {commit.author} is not signed by an allowed signer",
+                hint="sign it, or add the signer's key to the allowed signers of the daemon",
+            )

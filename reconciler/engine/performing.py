@@ -1,0 +1,255 @@
+"""Performing changes: the only place from which anything is written to a cluster.
+
+Separate from executing.py, which decides the order, because drift and compensation are written
+through here as well. The invariant: an intent with the commit is durable before the first byte
+goes out, an outcome after the last came back; in between the process may die.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import stamina
+
+from reconciler.core.audit.records import AuditRecord, Phase, Verb
+from reconciler.core.errors import (
+    FairleadError,
+    LeadershipLost,
+    Terminal,
+    Throttled,
+    Transient,
+    Unavailable,
+)
+from reconciler.core.identifiers import Digest
+from reconciler.core.ledger import Applied, Entry, LedgerUpdate
+from reconciler.core.manifests import JsonObject
+from reconciler.core.plans import Action, Change
+from reconciler.core.snapshots import LiveObject
+from reconciler.engine.books import Books
+from reconciler.engine.concurrency import bounded
+from reconciler.engine.previewing import CONCURRENCY, object_to_apply
+from reconciler.engine.sessions import ClusterSession
+from reconciler.ports import Clock
+
+CHUNK = 256
+"""Changes whose intents share a transaction: large enough that the disk is no bottleneck, small
+enough that a newer commit waits for less than a second."""
+
+DELETION_SECONDS = 60.0
+"""How long a deletion may take to be seen. Finalizers may need longer: then it is tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one change: `live` after a successful apply, `error` when it failed."""
+
+    change: Change
+    live: LiveObject | None = None
+    error: FairleadError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every record of one pass has in common."""
+
+    repository: str
+    actor: str
+    plan: Digest | None = None
+    trace: str = ""
+
+
+class Performer:
+    """Writes changes to clusters, and what became of them to the books."""
+
+    def __init__(self, books: Books, clock: Clock) -> None:
+        self._books = books
+        self._clock = clock
+
+    async def perform(
+        self, session: ClusterSession, changes: Sequence[Change], context: Context
+    ) -> tuple[Outcome, ...]:
+        """Write up to CHUNK changes, concurrently. Failures are in the outcomes.
+
+        Raises Transient when the books cannot be written: then nothing, or nothing more, was done.
+        """
+        assert len(changes) <= CHUNK
+        keys = {change.key for change in changes}
+        session.in_flight |= keys
+        try:
+            intents = await self._intend(session, changes, context)
+            # A cancelled write may or may not have happened; its outcome must still be recorded.
+            work = asyncio.ensure_future(
+                self._write_and_conclude(session, changes, intents, context)
+            )
+            try:
+                return await asyncio.shield(work)
+            except asyncio.CancelledError:
+                await asyncio.wait({work})
+                raise
+        finally:
+            session.in_flight -= keys
+
+    async def _intend(
+        self, session: ClusterSession, changes: Sequence[Change], context: Context
+    ) -> Sequence[int]:
+        entries = self._books.ledger(session.name).entries
+        expected = tuple(
+            Entry(change.key, change.unit, change.api_version, applied=None)
+            for change in changes
+            if change.desired is not None and change.key not in entries
+        )
+        return await self._books.write(
+            [self._record(session, change, context) for change in changes],
+            updates=[LedgerUpdate(session.name, put=expected)] if expected else [],
+        )
+
+    async def _write_and_conclude(
+        self,
+        session: ClusterSession,
+        changes: Sequence[Change],
+        intents: Sequence[int],
+        context: Context,
+    ) -> tuple[Outcome, ...]:
+        async def write(change: Change) -> Outcome:
+            return await self._write_one(session, change)
+
+        outcomes = await bounded(changes, write, limit=CONCURRENCY)
+        await self._conclude(session, outcomes, intents, context)
+        return tuple(outcomes)
+
+    async def _write_one(self, session: ClusterSession, change: Change) -> Outcome:
+        try:
+            async for attempt in stamina.retry_context(
+                on=(Unavailable, Throttled), attempts=4, wait_initial=0.1, wait_max=2.0
+            ):
+                with attempt:
+                    session.tenure.require()
+                    return Outcome(change, live=await self._send(session, change))
+        except FairleadError as error:
+            return Outcome(change, error=error)
+        raise AssertionError("the last attempt either returned or raised")
+
+    async def _send(self, session: ClusterSession, change: Change) -> LiveObject | None:
+        match change.action:
+            case Action.ADOPT:
+                return session.observer.get(change.key)
+            case Action.FORGET:
+                return None
+            case Action.DELETE:
+                await self._delete(session, change)
+                return None
+            case Action.REPLACE:
+                await self._delete(session, change)
+                return await self._apply(session, change)
+            case Action.CREATE | Action.UPDATE:
+                return await self._apply(session, change)
+
+    async def _apply(self, session: ClusterSession, change: Change) -> LiveObject:
+        assert change.desired is not None
+        body = object_to_apply(change.desired, change.commit)
+        stored = await session.cluster.apply(body, dry_run=False, force=change.force)
+        return session.observer.absorb(stored)
+
+    async def _delete(self, session: ClusterSession, change: Change) -> None:
+        """Delete, and wait until the watch says that it is gone."""
+        gone = asyncio.Event()
+
+        def look(key: object) -> None:
+            live = session.observer.get(change.key)
+            if key == change.key and (live is None or live.uid != change.uid):
+                gone.set()
+
+        with session.observer.listening(look):
+            await session.cluster.delete(change.key, change.api_version, uid=change.uid)
+            look(change.key)
+            try:
+                async with asyncio.timeout(DELETION_SECONDS):
+                    await gone.wait()
+            except TimeoutError:
+                raise StillThere(f"{change.key} is being deleted but finalizers keep it") from None
+
+    async def _conclude(
+        self,
+        session: ClusterSession,
+        outcomes: Sequence[Outcome],
+        intents: Sequence[int],
+        context: Context,
+    ) -> None:
+        records = [
+            self._record(session, outcome.change, context, concluded=(outcome, intent))
+            for outcome, intent in zip(outcomes, intents, strict=True)
+        ]
+        put = [entry for outcome in outcomes if (entry := _entry_after(outcome))]
+        entries = self._books.ledger(session.name).entries
+        drop = [o.change.key for o in outcomes if _leaves_nothing(o, entries.get(o.change.key))]
+        update = LedgerUpdate(session.name, put=tuple(put), drop=tuple(drop))
+        await self._books.write(records, updates=[update])
+
+    def _record(
+        self,
+        session: ClusterSession,
+        change: Change,
+        context: Context,
+        *,
+        concluded: tuple[Outcome, int] | None = None,
+    ) -> AuditRecord:
+        """The intent of a change, or, `concluded`, its outcome and the index of its intent."""
+        outcome, intent = concluded or (None, None)
+        detail: JsonObject = {"action": change.action, "epoch": session.tenure.epoch}
+        if change.source:
+            detail["source"] = change.source
+        if change.explanation:
+            detail["explanation"] = change.explanation
+        result = ""
+        if outcome is not None:
+            result = outcome.error.code if outcome.error else "ok"
+            if outcome.error:
+                detail["error"] = outcome.error.message
+        return AuditRecord(
+            time=self._clock.now(),
+            repository=context.repository,
+            commit=change.commit,
+            actor=context.actor,
+            verb=Verb.DELETE if change.desired is None else Verb.APPLY,
+            phase=Phase.OUTCOME if concluded else Phase.INTENT,
+            reason=change.reason,
+            cluster=session.name,
+            unit=change.unit,
+            object=change.key,
+            before=change.before,
+            after=change.after,
+            plan=context.plan,
+            result=result,
+            intent=intent,
+            trace=context.trace,
+            detail=detail,
+        )
+
+
+class StillThere(Transient):
+    """A deletion was accepted, but the object is not gone yet."""
+
+    code = "still-there"
+
+
+def _entry_after(outcome: Outcome) -> Entry | None:
+    change, live = outcome.change, outcome.live
+    if change.desired is None or live is None:
+        return None
+    applied = Applied(change.desired, change.commit, live.owned, live.uid)
+    return Entry(change.key, change.unit, change.desired.type.api_version, applied)
+
+
+def _leaves_nothing(outcome: Outcome, entry: Entry | None) -> bool:
+    """Whether nothing of ours can be in the cluster under this key any more."""
+    if outcome.error is None:
+        return outcome.change.desired is None
+    never_there = entry is not None and entry.applied is None
+    return (
+        never_there
+        and outcome.change.action is Action.CREATE
+        and isinstance(outcome.error, Terminal)
+        and not isinstance(outcome.error, LeadershipLost)
+    )

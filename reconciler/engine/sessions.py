@@ -1,0 +1,43 @@
+"""ClusterSession: all that the engine holds of one cluster while it may write to it.
+
+Separate so that executing, correcting and reconciling share one view of who is writing what. The
+invariant: an object is in flight from before its intent is recorded until after its outcome is,
+and nobody else writes it meanwhile.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from reconciler.core.fights import Corrections
+from reconciler.core.identifiers import ClusterName, ObjectKey, UnitName
+from reconciler.core.ledger import Standing
+from reconciler.core.outstanding import ClusterView
+from reconciler.engine.books import Books
+from reconciler.engine.observing import ClusterObserver
+from reconciler.ports import Cluster, Tenure
+
+
+@dataclass(eq=False)
+class ClusterSession:
+    """One cluster during one tenure."""
+
+    cluster: Cluster
+    observer: ClusterObserver
+    tenure: Tenure
+    books: Books
+    in_flight: set[ObjectKey] = field(default_factory=set)
+    corrections: dict[ObjectKey, Corrections] = field(default_factory=dict)
+
+    @property
+    def name(self) -> ClusterName:
+        return self.cluster.name
+
+    def corrects(self, unit: UnitName) -> bool:
+        """Whether drift in this unit is put back: not while a plan is changing the unit."""
+        state = self.books.ledger(self.name).units.get(unit)
+        return state is not None and state.standing is not Standing.PROGRESSING
+
+    def view(self, now: float) -> ClusterView:
+        contested = [key for key, past in self.corrections.items() if past.contested(now)]
+        return ClusterView(self.books.ledger(self.name), self.observer, frozenset(contested))
