@@ -1,0 +1,88 @@
+"""Everything that follows from Fairlead's own documents: who is where, and what rollouts need.
+
+Separate from plain manifests, which are many and depend on none of this but the clusters. The
+invariant: it is computed anew only when one of these documents, or the policy, has changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from reconciler.core.declarations import Declarations, index
+from reconciler.core.documents import Document
+from reconciler.core.identifiers import ClusterName
+from reconciler.core.kinds import Cluster, Model, Repository, Rollout
+from reconciler.core.kinds.repository import ManifestSource
+from reconciler.core.notices import notices
+from reconciler.core.placement import Estate
+from reconciler.core.policy import Policy
+from reconciler.core.problems import Problem
+from reconciler.core.references import reference_problems
+from reconciler.core.rollout_units import Environment, RenderedRollout, render_rollouts
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What the documents of one commit say together."""
+
+    policy: Policy
+    environment: Environment
+    rollouts: Mapping[str, Rollout]
+    models: Mapping[str, Model]
+    rendered: Mapping[str, RenderedRollout]
+    notices: tuple[str, ...]
+
+    def clusters_of(self, source: ManifestSource) -> tuple[ClusterName, ...]:
+        """The clusters that the plain manifests of `source` go to."""
+        estate = self.environment.estate
+        return estate.select(source.clusters) if source.clusters else estate.allowed_by(self.policy)
+
+
+def declare(
+    documents: Iterable[Document],
+    policy: Policy,
+    *,
+    refused: frozenset[tuple[str, str]],
+    previous: Declared | None,
+) -> tuple[Declared, tuple[Problem, ...]]:
+    """Put the documents together. What did not change is taken over from `previous`."""
+    declarations, problems = index(documents, refused=refused)
+    environment = _environment(declarations, policy, previous)
+    rollouts = render_rollouts(
+        declarations, environment, policy, previous=previous.rendered if previous else {}
+    )
+    declared = Declared(
+        policy=policy,
+        environment=environment,
+        rollouts={document.name: rollout for document, rollout in declarations.all(Rollout)},
+        models={document.name: model for document, model in declarations.all(Model)},
+        rendered=rollouts.rendered,
+        notices=notices(declarations, policy.own, rollouts.rendered.values()),
+    )
+    return declared, (
+        *problems,
+        *reference_problems(declarations),
+        *rollouts.problems,
+        *_source_problems(declarations, declared),
+    )
+
+
+def _environment(
+    declarations: Declarations, policy: Policy, previous: Declared | None
+) -> Environment:
+    """The same object as before when nothing in it changed: rollouts compare it by identity."""
+    clusters = (cluster for _, cluster in declarations.all(Cluster))
+    name = next(iter(declarations.of(Repository)))
+    environment = Environment(name, policy.own.defaults, Estate.of(clusters, policy))
+    if previous is not None and previous.environment == environment:
+        return previous.environment
+    return environment
+
+
+def _source_problems(declarations: Declarations, declared: Declared) -> Iterator[Problem]:
+    for document, repository in declarations.all(Repository):
+        for place, source in enumerate(repository.spec.manifests):
+            at = ("spec", "manifests", place, "clusters")
+            selected = declared.clusters_of(source)
+            yield from declared.environment.estate.problems(document, at, selected)

@@ -1,0 +1,73 @@
+"""Sentences about what is declared and does not act yet.
+
+Separate from problems: nothing is wrong. The invariant: whoever reads a plan is told of every
+promise in the repository that this version of Fairlead does not keep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from reconciler.core.declarations import Declarations, declared_as
+from reconciler.core.kinds import DECLARED_ONLY, Cluster, Model, Rollout
+from reconciler.core.kinds.repository import RepositorySpec
+from reconciler.core.rollout_units import RenderedRollout
+
+
+def notices(
+    declarations: Declarations, policy: RepositorySpec, rollouts: Iterable[RenderedRollout]
+) -> tuple[str, ...]:
+    """All notices of a commit, sorted, each once."""
+    return tuple(
+        sorted(
+            {
+                *_declared_only(declarations),
+                *_policy_notices(declarations, policy),
+                *_model_notices(declarations),
+                *_strategy_notices(declarations),
+                *_route_notices(policy, rollouts),
+            }
+        )
+    )
+
+
+def _declared_only(declarations: Declarations) -> Iterator[str]:
+    for kind in DECLARED_ONLY:
+        for name in declarations.of(kind):
+            yield f"{kind.__name__} {name} is declared but not yet enforced"
+
+
+def _policy_notices(declarations: Declarations, policy: RepositorySpec) -> Iterator[str]:
+    if policy.approvals.wider_access is not None:
+        yield "approvals for wider access are declared but not yet enforced"
+    if policy.owners:
+        yield "owners of paths are declared but not yet enforced"
+    for name in policy.clusters.names:
+        if not declarations.knows(Cluster, name):
+            yield f"the policy allows cluster {name}, which no file declares"
+
+
+def _model_notices(declarations: Declarations) -> Iterator[str]:
+    for _, model in declarations.all(Model):
+        for secret in model.spec.serving.secrets:
+            yield f"secret {secret.name} of Model {model.name} is declared but not delivered yet"
+
+
+def _strategy_notices(declarations: Declarations) -> Iterator[str]:
+    for _, rollout in declarations.all(Rollout):
+        strategy = rollout.spec.strategy
+        if strategy is not None:
+            yield (
+                f"Rollout {rollout.name} declares a strategy ({strategy.chosen.replace('_', ' ')}) "
+                "that is not carried out yet: its version changes at once"
+            )
+
+
+def _route_notices(policy: RepositorySpec, rollouts: Iterable[RenderedRollout]) -> Iterator[str]:
+    for rollout in rollouts:
+        model = declared_as(Model, rollout.model)
+        if model.spec.serving.route is None or policy.defaults.gateway is not None:
+            continue
+        for name in rollout.units:
+            if rollout.environment.estate.clusters[name].spec.gateway is None:
+                yield f"Model {model.name} has a route, but cluster {name} has no gateway"

@@ -1,0 +1,97 @@
+"""Put units into clusters, as far as anything about them changed.
+
+Separate from making them. The invariant: `units` has every unit of every cluster, and `changes`
+exactly those that are other objects than before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from reconciler.core.declared import Declared
+from reconciler.core.desired import Unit
+from reconciler.core.identifiers import ClusterName, UnitName
+from reconciler.core.plain_units import PlainUnit
+from reconciler.core.rendering.release import rollout_unit
+from reconciler.core.uniqueness import UnitChange
+
+UnitKey: TypeAlias = "tuple[ClusterName, UnitName]"
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Units by cluster and name, and what changed."""
+
+    units: Mapping[UnitKey, Unit]
+    changes: tuple[UnitChange, ...]
+
+
+def place(
+    units: Mapping[UnitKey, Unit],
+    *,
+    declared: tuple[Declared | None, Declared],
+    plain: tuple[Mapping[UnitName, PlainUnit], Mapping[UnitName, PlainUnit]],
+    changed: frozenset[UnitName],
+) -> Placed:
+    """`units` after a change. `declared` and `plain` are pairs of before and after."""
+    before, after = declared
+    names = changed if _same_places(before, after) else frozenset({*plain[0], *plain[1]})
+    stale = {
+        *(key for name in names for key in _plain_keys(before, plain[0].get(name), name)),
+        *_stale_rollout_keys(before, after),
+    }
+    fresh = dict((*_plain_units(after, plain[1], names), *_rollout_units(before, after)))
+    result = {**units, **fresh}
+    for key in stale - fresh.keys():
+        del result[key]
+    changes = tuple(
+        UnitChange(units.get(key), fresh.get(key)) for key in sorted(stale | fresh.keys())
+    )
+    return Placed(result, changes)
+
+
+def _same_places(before: Declared | None, after: Declared) -> bool:
+    """Whether the same selectors still mean the same clusters."""
+    return before is after or (
+        before is not None
+        and before.environment is after.environment
+        and before.policy.own.clusters == after.policy.own.clusters
+    )
+
+
+def _plain_keys(
+    declared: Declared | None, unit: PlainUnit | None, name: UnitName
+) -> Iterator[UnitKey]:
+    if declared is not None and unit is not None:
+        for cluster in declared.clusters_of(unit.source):
+            yield cluster, name
+
+
+def _plain_units(
+    declared: Declared, plain: Mapping[UnitName, PlainUnit], names: frozenset[UnitName]
+) -> Iterator[tuple[UnitKey, Unit]]:
+    for name in names:
+        if unit := plain.get(name):
+            for cluster in declared.clusters_of(unit.source):
+                yield (cluster, name), Unit(name, cluster, 0, unit.manifests)
+
+
+def _stale_rollout_keys(before: Declared | None, after: Declared) -> Iterator[UnitKey]:
+    if before is None or before is after:
+        return
+    for name, rendered in before.rendered.items():
+        if after.rendered.get(name) is not rendered:
+            for cluster in rendered.units:
+                yield cluster, rollout_unit(name)
+
+
+def _rollout_units(before: Declared | None, after: Declared) -> Iterator[tuple[UnitKey, Unit]]:
+    if before is after:
+        return
+    known = before.rendered if before is not None else {}
+    for name, rendered in after.rendered.items():
+        if known.get(name) is not rendered:
+            for cluster, unit in rendered.units.items():
+                yield (cluster, unit.name), unit

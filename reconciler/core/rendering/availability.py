@@ -1,0 +1,33 @@
+"""Render what protects a model's replicas: the disruption budget and the identity.
+
+Separate from the Deployment, because both outlive its pods.
+"""
+
+from __future__ import annotations
+
+from reconciler.core.manifests import JsonObject
+from reconciler.core.rendering.release import Release
+
+
+def disruption_budget(release: Release) -> JsonObject:
+    """At most one replica at a time may be evicted; a broken one never blocks a node's drain."""
+    return {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": release.metadata(),
+        "spec": {
+            "maxUnavailable": 1,
+            "selector": {"matchLabels": release.selector()},
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        },
+    }
+
+
+def service_account(release: Release) -> JsonObject:
+    """An identity of the model's own, without a token: it has no business with the API server."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": release.shared_metadata(),
+        "automountServiceAccountToken": False,
+    }

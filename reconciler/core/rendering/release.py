@@ -1,0 +1,131 @@
+"""Release: one version of a model, as one rollout runs it in one cluster.
+
+Separate because every renderer reads the same values under the same names. The invariant: names
+and selectors hold rollout and version and nothing that changes without them, so that two versions
+can stand side by side, traffic moves by pointing elsewhere, and nothing is built again for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from reconciler.core.identifiers import UnitName
+from reconciler.core.kinds import API_GROUP, Cluster, Model, Rollout
+from reconciler.core.kinds.model import ModelVersion
+from reconciler.core.kinds.repository import Defaults
+from reconciler.core.kinds.serving import Container, GatewayReference
+from reconciler.core.manifests import REPOSITORY_LABEL, UNIT_LABEL, JsonObject, label_value
+
+ROLLOUT_LABEL = f"{API_GROUP}/rollout"
+MODEL_LABEL = f"{API_GROUP}/model"
+VERSION_LABEL = f"{API_GROUP}/model-version"
+OWNER_LABEL = f"{API_GROUP}/owner"
+
+_LONGEST_NAME = 63
+"""A Service's name is a DNS label."""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What renderers read. `repository` is the name of the Repository document."""
+
+    repository: str
+    rollout: Rollout
+    model: Model
+    version: ModelVersion
+    cluster: Cluster
+    defaults: Defaults
+
+    @property
+    def unit(self) -> UnitName:
+        return rollout_unit(self.rollout.name)
+
+    @property
+    def namespace(self) -> str:
+        return self.rollout.spec.namespace
+
+    @property
+    def name(self) -> str:
+        """Name of what belongs to this version alone."""
+        return bounded_name(f"{self.rollout.name}-{self.version.name}")
+
+    @property
+    def container(self) -> Container:
+        container = self.model.spec.serving.container
+        assert container is not None, "checked by Serving for the runtimes that have one"
+        return container
+
+    @property
+    def replicas(self) -> int:
+        return self.model.spec.serving.replicas or self.defaults.replicas
+
+    @property
+    def gateway(self) -> GatewayReference | None:
+        return self.cluster.spec.gateway or self.defaults.gateway
+
+    def selector(self) -> JsonObject:
+        """Labels of the pods of this version. A Deployment's selector can never be changed."""
+        return {ROLLOUT_LABEL: self.rollout.name, VERSION_LABEL: self.version.name}
+
+    def pod_labels(self) -> JsonObject:
+        """Labels of pods.
+
+        Neither unit nor repository: pods are the workload's, not ours, and watches that filter
+        by those labels must not see them.
+        """
+        return {
+            **self._identity(),
+            "app.kubernetes.io/version": self.version.name,
+            **self.selector(),
+        }
+
+    def metadata(self) -> JsonObject:
+        """Of what belongs to this version alone."""
+        labels = {**self._labels(), "app.kubernetes.io/version": self.version.name}
+        return {
+            "name": self.name,
+            "namespace": self.namespace,
+            "labels": {**labels, **self.selector()},
+        }
+
+    def shared_metadata(self) -> JsonObject:
+        """Of what all versions share: nothing in it changes when the version does."""
+        return {"name": self.rollout.name, "namespace": self.namespace, "labels": self._labels()}
+
+    def _identity(self) -> JsonObject:
+        return {
+            "app.kubernetes.io/name": self.model.name,
+            "app.kubernetes.io/instance": self.rollout.name,
+            "app.kubernetes.io/component": "model-server",
+            "app.kubernetes.io/managed-by": "fairlead",
+            MODEL_LABEL: self.model.name,
+            ROLLOUT_LABEL: self.rollout.name,
+        }
+
+    def _labels(self) -> JsonObject:
+        """The model's own labels, and those that identify it and us."""
+        return {
+            **self.model.metadata.labels,
+            **self._identity(),
+            "app.kubernetes.io/part-of": self.repository,
+            OWNER_LABEL: self.model.spec.owner,
+            **unit_labels(self.repository, self.unit),
+        }
+
+
+def rollout_unit(rollout: str) -> UnitName:
+    return UnitName(f"rollout/{rollout}")
+
+
+def unit_labels(repository: str, unit: UnitName) -> JsonObject:
+    """The labels by which every object that we apply is found again."""
+    return {REPOSITORY_LABEL: label_value(repository), UNIT_LABEL: label_value(unit)}
+
+
+def bounded_name(name: str) -> str:
+    """`name` as it is when it may name a Service, else cut and told apart by a digest."""
+    if len(name) <= _LONGEST_NAME:
+        return name
+    suffix = hashlib.sha256(name.encode()).hexdigest()[:10]
+    return f"{name[: _LONGEST_NAME - 11].rstrip('-')}-{suffix}"

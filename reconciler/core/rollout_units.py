@@ -1,0 +1,155 @@
+"""Rollouts to units: one for each rollout and cluster, rendered once for each change.
+
+Separate from rendering, which knows nothing of clusters other than its own. The invariant: a
+rollout is rendered again exactly when a document that it reads has changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from reconciler.core.admission.findings import Pointer
+from reconciler.core.declarations import Declarations, declared_as
+from reconciler.core.desired import Unit
+from reconciler.core.documents import Document
+from reconciler.core.identifiers import ClusterName
+from reconciler.core.kinds import Model, Rollout
+from reconciler.core.kinds.repository import Defaults
+from reconciler.core.placement import Estate
+from reconciler.core.policy import Policy
+from reconciler.core.problems import Problem
+from reconciler.core.rendering.release import Release, rollout_unit
+from reconciler.core.rendering.runtimes import RUNTIMES, render
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What every rollout reads besides its own documents."""
+
+    repository: str
+    defaults: Defaults
+    estate: Estate
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedRollout:
+    """The units of a rollout, and the values that they were made of."""
+
+    rollout: Document
+    model: Document
+    environment: Environment
+    units: Mapping[ClusterName, Unit]
+
+    def was_made_of(self, rollout: Document, model: Document, environment: Environment) -> bool:
+        """By identity: documents and environment stay the same objects until they change."""
+        return self.rollout is rollout and self.model is model and self.environment is environment
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutUnits:
+    """All rollouts by name, with what is wrong with how they fit together."""
+
+    rendered: Mapping[str, RenderedRollout]
+    problems: tuple[Problem, ...]
+
+
+def render_rollouts(
+    declarations: Declarations,
+    environment: Environment,
+    policy: Policy,
+    *,
+    previous: Mapping[str, RenderedRollout],
+) -> RolloutUnits:
+    rendered: dict[str, RenderedRollout] = {}
+    problems: list[Problem] = []
+    for document, rollout in declarations.all(Rollout):
+        problems.extend(_namespace_problems(document, rollout, policy))
+        problems.extend(_cluster_problems(document, rollout, environment.estate))
+        model = declarations.of(Model).get(rollout.spec.model)
+        if model is None or declared_as(Model, model).spec.version(rollout.spec.version) is None:
+            continue
+        known = previous.get(rollout.name)
+        if known is not None and known.was_made_of(document, model, environment):
+            rendered[rollout.name] = known
+            continue
+        problems.extend(_runtime_problems(document, declared_as(Model, model)))
+        units = _units(document, model, environment)
+        rendered[rollout.name] = RenderedRollout(document, model, environment, units)
+    problems.extend(_rivals(rendered))
+    return RolloutUnits(rendered, tuple(problems))
+
+
+def _units(
+    document: Document, model_document: Document, environment: Environment
+) -> Mapping[ClusterName, Unit]:
+    rollout, model = declared_as(Rollout, document), declared_as(Model, model_document)
+    version = model.spec.version(rollout.spec.version)
+    assert version is not None, "the caller has looked"
+    if model.spec.serving.runtime not in RUNTIMES:
+        return {}
+    units = {}
+    for cluster, stage in _stages(rollout, environment.estate).items():
+        release = Release(
+            repository=environment.repository,
+            rollout=rollout,
+            model=model,
+            version=version,
+            cluster=environment.estate.clusters[cluster],
+            defaults=environment.defaults,
+        )
+        manifests = {m.key: m for m in render(release, document.source)}
+        units[cluster] = Unit(rollout_unit(rollout.name), cluster, stage, manifests)
+    return units
+
+
+def _stages(rollout: Rollout, estate: Estate) -> Mapping[ClusterName, int]:
+    """The wave of each cluster. One that several waves select changes with the first of them."""
+    stages: dict[ClusterName, int] = {}
+    for stage, wave in enumerate(rollout.spec.waves):
+        for cluster in estate.select(wave.clusters):
+            stages.setdefault(cluster, stage)
+    return stages
+
+
+def _namespace_problems(document: Document, rollout: Rollout, policy: Policy) -> Iterator[Problem]:
+    objection = policy.namespace_objection(rollout.spec.namespace, ("spec", "namespace"))
+    if objection is not None:
+        where = document.span_at(objection.pointer)
+        yield Problem(document.path, where, objection.code, objection.message, objection.hint)
+
+
+def _cluster_problems(document: Document, rollout: Rollout, estate: Estate) -> Iterator[Problem]:
+    for index, wave in enumerate(rollout.spec.waves):
+        at: Pointer = ("spec", "waves", index, "clusters")
+        yield from estate.problems(document, at, estate.select(wave.clusters))
+
+
+def _runtime_problems(document: Document, model: Model) -> Iterator[Problem]:
+    runtime = model.spec.serving.runtime
+    if runtime not in RUNTIMES:
+        yield Problem(
+            document.path,
+            document.span_at(("spec", "model")),
+            "runtime-not-supported",
+            f"Model {model.name} is served by runtime {runtime}, which cannot be rolled out yet",
+            f"use runtime {', '.join(sorted(RUNTIMES))}, or remove the Rollout for now",
+        )
+
+
+def _rivals(rendered: Mapping[str, RenderedRollout]) -> Iterator[Problem]:
+    """Rollouts that would run the same model side by side in one namespace."""
+    seen: dict[tuple[str, str, ClusterName], Document] = {}
+    for entry in rendered.values():
+        spec = declared_as(Rollout, entry.rollout).spec
+        for cluster in entry.units:
+            first = seen.setdefault((spec.model, spec.namespace, cluster), entry.rollout)
+            if first is not entry.rollout:
+                yield Problem(
+                    entry.rollout.path,
+                    entry.rollout.span_at(("spec", "model")),
+                    "rival-rollouts",
+                    f"Rollout {first.name} at {first.source} already runs Model {spec.model} in "
+                    f"namespace {spec.namespace} of cluster {cluster}",
+                    "keep one of the two, or give one another namespace or other clusters",
+                )

@@ -1,0 +1,82 @@
+"""Tell a secret value from an ordinary one.
+
+Separate because everything that people may paste a credential into is checked by the same rules.
+The invariant: nothing here returns or keeps a value, only a description of why it looks like a
+secret, so that refusing a secret does not spread it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from dataclasses import dataclass
+
+ENTROPY_BITS = 4.5
+"""Per character. English prose has about 4.1, hexadecimal 4.0, base64 of random bytes 5 to 6."""
+
+ENTROPY_LENGTH = 20
+
+_FORMATS: tuple[tuple[str, str], ...] = (
+    ("a private key", r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
+    ("a private key in base64", r"LS0tLS1CRUdJTi(?:BQUklWQVRF|BSU0EgUFJJVkFURS|BFQyBQUklWQVRF)"),
+    ("an AWS access key", r"(?<![A-Z0-9])A(?:KI|SI)A[0-9A-Z]{16}(?![A-Z0-9])"),
+    (
+        "a GitHub token",
+        r"(?<![A-Za-z0-9])(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,})",
+    ),
+    ("a GitLab token", r"(?<![A-Za-z0-9])glpat-[A-Za-z0-9_-]{20,}"),
+    ("a Hugging Face token", r"(?<![A-Za-z0-9])hf_[A-Za-z0-9]{30,}"),
+    ("an API key", r"(?<![A-Za-z0-9])sk-(?:proj-|ant-|svcacct-)?[A-Za-z0-9_]{20,}"),
+    ("a Google API key", r"(?<![A-Za-z0-9])AIza[0-9A-Za-z_-]{35}"),
+    ("a Slack token", r"(?<![A-Za-z0-9])xox[abprs]-[A-Za-z0-9-]{10,}"),
+    ("a Vault token", r"(?<![A-Za-z0-9])hv[sb]\.[A-Za-z0-9_-]{20,}"),
+    ("a JSON Web Token", r"eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}"),
+    ("a URL with a password", r"[a-z][a-z0-9+.-]{1,20}://[^/\s:@\"$]+:[^/\s@\"$]{3,}@"),
+)
+# One alternation: a document without any is scanned once.
+_ANY_FORMAT = re.compile("|".join(f"({pattern})" for _, pattern in _FORMATS))
+
+_SECRET_NAME = re.compile(r"token|secret|passw|passphrase|credential|api_?key|_key$|^key$", re.I)
+_PASSWORD_NAME = re.compile(r"(?:password|passwd|passphrase)$", re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class Suspicion:
+    """Why a value looks like a secret. `description` completes "looks like …"."""
+
+    description: str
+
+
+def suspect(name: str, value: str) -> Suspicion | None:
+    """Judge `value`, which is stored under `name` (a variable or a key)."""
+    if known := known_format(value):
+        return known
+    plain = name.replace("-", "_").replace(".", "_")
+    if "$(" in value or not value:
+        return None
+    if _PASSWORD_NAME.search(plain):
+        return Suspicion("a password")
+    if _SECRET_NAME.search(plain) and is_random(value):
+        return Suspicion("a random credential")
+    return None
+
+
+def known_format(text: str) -> Suspicion | None:
+    """Judge by the formats that issuers give their credentials, wherever they stand in `text`."""
+    match = _ANY_FORMAT.search(text)
+    if match is None or match.lastindex is None:
+        return None
+    return Suspicion(_FORMATS[match.lastindex - 1][0])
+
+
+def is_random(value: str) -> bool:
+    """Long enough, and as disordered as only generated values are."""
+    return len(value) >= ENTROPY_LENGTH and entropy(value) >= ENTROPY_BITS
+
+
+def entropy(value: str) -> float:
+    """Shannon entropy in bits per character."""
+    total = len(value)
+    counts = Counter(value).values()
+    return -sum(count / total * math.log2(count / total) for count in counts)
