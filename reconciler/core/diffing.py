@@ -22,6 +22,7 @@ from reconciler.core.ownership import (
     is_shared,
     item_key,
     list_items,
+    names_fields,
     owned_digest,
     owned_fields,
     rendered,
@@ -168,7 +169,7 @@ def _parts(fields: FieldSet, value: Value) -> dict[str, JsonValue] | None:
         return {}
     if isinstance(value, dict):
         return {f"f:{name}": part for name, part in value.items()}
-    return _items(fields, value) if isinstance(value, list) else None
+    return _items(fields, value) if isinstance(value, list) and not names_fields(fields) else None
 
 
 def _items(fields: FieldSet, items: list[JsonValue]) -> dict[str, JsonValue]:

@@ -120,11 +120,11 @@ class _Projection:
         if isinstance(value, dict):
             found = value
             start = 2
-        elif isinstance(value, list):
+        elif isinstance(value, list) and not names_fields(fields):
             found = list_items(fields, value)
             start = 0
         else:
-            # The stored value has another shape than the set says: keep both.
+            # Not the shape that the set says, such as items that share one key: keep both.
             return {"fields": cast(JsonValue, fields), "value": value}
         view: JsonObject = {}
         for key, inner in fields.items():
@@ -169,6 +169,11 @@ def steps(trail: Trail) -> tuple[str, ...]:
         trail, key = trail
         keys.append(key)
     return tuple(reversed(keys))
+
+
+def names_fields(fields: FieldSet) -> bool:
+    """Is it a set of an object's fields, and not of a list's items?"""
+    return any([key.startswith("f:") for key in fields])
 
 
 def list_items(fields: Mapping[str, object], items: list[JsonValue]) -> dict[str, JsonValue]:

@@ -11,15 +11,14 @@ The digest has no key, so that everybody who has the value can check it; that is
 from __future__ import annotations
 
 import json
-import math
 import re
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
 from reconciler.core.fields import Absent, FieldChange
 from reconciler.core.manifests import JsonValue, canonical_json, digest_of
+from reconciler.core.secrecy import entropy, known_format
 
 SHOWN_LENGTH: Final = 16_384
 """Characters of a value that a plan shows; a longer one is told apart by its digest."""
@@ -35,24 +34,21 @@ _PRIVATE: Final = frozenset({"annotations", "args", "command", "binaryData", "st
 _PRIVATE_PAIRS: Final = frozenset({("env", "value"), ("httpHeaders", "value")})
 
 _NAME: Final = re.compile(
-    r"passw(or)?d|passphrase|secret|credential|api[-_.]?key|access[-_.]?key|private[-_.]?key|token",
+    r"(passw(or)?d|passphrase|secret|credentials?|(api|access|private)[-_.]?key|token)(?![a-z])",
     re.IGNORECASE,
 )
+"""Not `tokenizer`, `maxTokens` or `secretName`: the word ends there."""
 _NAME_OF_REFERENCE: Final = re.compile(
-    r"(names?|refs?|paths?|files?|seconds|ttl|audiences?|policy|class|type|url|expression)$",
+    r"(name|ref|path|file|seconds|ttl|audience|policy|class|type|url|expression)s?$",
     re.IGNORECASE,
 )
-_VALUE: Final = re.compile(
-    r"-----BEGIN [A-Z ]*PRIVATE KEY"
-    r"|\b(AKIA|ASIA)[A-Z0-9]{16}\b"
-    r"|\b(ghp|gho|ghs|ghu|ghr)_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}|\bglpat-[\w-]{16,}"
-    r"|\bhf_[A-Za-z0-9]{20,}|\bsk-[\w-]{20,}|\bxox[abeprs]-[\w-]{10,}|\bAIza[\w-]{30,}"
-    r"|\bhv[sbr]\.[\w-]{20,}|\bnpm_[A-Za-z0-9]{30,}|\bpypi-[\w-]{30,}"
-    r"|\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\."
-    r"|://[^\s/:@]*:[^\s/@]+@"
-    r"|\b[Bb]earer\s+[\w.~+/-]{12,}"
-    r"|(?i:passw(or)?d|passphrase|secret|api[-_.]?key|access[-_.]?key|token)[\"']?\s*[:=]\s*[\"']?\S{6,}"
+_GIVEN: Final = re.compile(
+    r"\b[Bb]earer\s+[\w.~+/-]{12,}"
+    r"|(?i:passw(or)?d|passphrase|secret|api[-_.]?key|access[-_.]?key|token)"
+    r"[\"']?\s*[:=]\s*[\"']?[^\s\"'$]{6,}"
 )
+"""A credential inside a text, such as a configuration file: named, then given."""
+
 _TOKEN: Final = re.compile(r"[A-Za-z0-9+_=-]{32,}")
 _TOKEN_BITS: Final = 4.2
 """Bits a character from which a long word is no word: English identifiers have about 3.9."""
@@ -102,17 +98,15 @@ def _is_credential(value: str, steps: tuple[str, ...]) -> bool:
     name = steps[-1] if steps else ""
     if len(value) > 3 and _NAME.search(name) and not _NAME_OF_REFERENCE.search(name):
         return True
-    return bool(_VALUE.search(value)) or any(map(_is_random, _TOKEN.findall(value)))
+    if known_format(value) or _GIVEN.search(value):
+        return True
+    return any(map(_is_random, _TOKEN.findall(value)))
 
 
 def _is_random(word: str) -> bool:
     """Letters of both cases and digits, as evenly spread as no identifier is."""
-    counts = Counter(word)
-    kinds = (any(map(kind, counts)) for kind in (str.islower, str.isupper, str.isdigit))
-    if not all(kinds):
-        return False
-    shares = [count / len(word) for count in counts.values()]
-    return -sum(share * math.log2(share) for share in shares) >= _TOKEN_BITS
+    kinds = (any(map(kind, word)) for kind in (str.islower, str.isupper, str.isdigit))
+    return all(kinds) and entropy(word) >= _TOKEN_BITS
 
 
 def _short_digest(value: JsonValue) -> str:
