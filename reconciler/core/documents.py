@@ -110,7 +110,7 @@ def read_file(path: DocumentPath, content: bytes) -> ParsedFile:
     problems: list[Problem] = list(_json_problems(path, text)) if is_json else []
     if problems:
         return ParsedFile((), tuple(problems))
-    pieces = (Chunk(text, 1, is_json=True),) if is_json else yaml_reading.chunks(text)
+    pieces = (yaml_reading.json_chunk(text),) if is_json else yaml_reading.chunks(text)
     for count, chunk in enumerate(pieces, start=1):
         if count > MAX_DOCUMENTS_PER_FILE:
             message = f"the file has more than {MAX_DOCUMENTS_PER_FILE:,} documents"
@@ -180,7 +180,8 @@ def _check(
         namespace=cast(str, metadata.get("namespace") or ""),
         name=cast(str, metadata["name"]),
         declaration=declaration,
-        content=orjson.dumps(value),
+        # Copied for the reason given at canonical_json.
+        content=bytes(memoryview(orjson.dumps(value))),
         _chunk=chunk,
     )
 

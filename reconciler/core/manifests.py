@@ -54,7 +54,9 @@ def canonical_json(value: JsonValue) -> bytes:
 
     For values without floats and with string keys this is RFC 8785.
     """
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    # Copied, because the bytes that orjson makes hold on to its buffer: 8 kB for 1 kB of JSON
+    # (3.13.0, by RSS), and these are kept for every object. The copy costs 0.2 µs.
+    return bytes(memoryview(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)))
 
 
 def digest_of(content: bytes) -> Digest:

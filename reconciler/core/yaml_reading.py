@@ -89,6 +89,10 @@ _FORBIDDEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff]"
     "|\r(?!\n)"
 )
+_SURROGATES = re.compile(
+    r"(?<!\\)(?P<escaped>(?:\\\\)*)"
+    r"\\u(?P<high>[dD][89abAB][0-9a-fA-F]{2})\\u(?P<low>[dD][c-fC-F][0-9a-fA-F]{2})"
+)
 
 
 def chunks(text: str) -> Iterator[Chunk]:
@@ -105,6 +109,16 @@ def chunks(text: str) -> Iterator[Chunk]:
         start = marker.start() if marker[0] == "---" else marker.end()
     if start < len(text):
         yield Chunk(text[start:], line)
+
+
+def json_chunk(text: str) -> Chunk:
+    """A JSON file as a chunk. YAML has no escapes for halves of a character, so they are joined."""
+    return Chunk(_SURROGATES.sub(_joined, text), 1, is_json=True)
+
+
+def _joined(match: re.Match[str]) -> str:
+    halves = bytes.fromhex(match["high"] + match["low"])
+    return f"{match['escaped']}{halves.decode('utf-16-be')}"
 
 
 def read(chunk: Chunk) -> Reading:

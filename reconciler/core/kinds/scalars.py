@@ -19,6 +19,7 @@ from pydantic.types import Strict
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from reconciler.core.identifiers import Digest
+from reconciler.core.kinds.references import OciArtifact, SecretReference
 from reconciler.core.quantities import (
     DURATION_PATTERN,
     PERCENT_PATTERN,
@@ -62,7 +63,7 @@ class TextForm:
                 value = str(value)
             if not isinstance(value, str):
                 raise self._refusal(f"is {_kind_of(value)}, not {self.what}")
-            if not expression.match(value) or len(value) > self.longest:
+            if len(value) > self.longest or not expression.match(value):
                 raise self._refusal(f"is not {self.what}")
             try:
                 return self.read(value)
@@ -119,45 +120,6 @@ _Value = TypeVar("_Value")
 Maybe: TypeAlias = Annotated[_Value | None, Present()]
 
 
-@dataclass(frozen=True, slots=True)
-class OciArtifact:
-    """An artifact in an OCI registry, named by what it contains."""
-
-    repository: str
-    digest: Digest
-
-    @property
-    def reference(self) -> str:
-        """As an image reference, for a volume of the artifact."""
-        return f"{self.repository}@{self.digest}"
-
-    def __str__(self) -> str:
-        return f"oci://{self.reference}"
-
-    @classmethod
-    def parse(cls, text: str) -> OciArtifact:
-        repository, _, digest = text.removeprefix("oci://").rpartition("@")
-        return cls(repository, Digest(digest))
-
-
-@dataclass(frozen=True, slots=True)
-class SecretReference:
-    """Where a secret lies in a store. The value never enters this process."""
-
-    store: str
-    path: str
-    key: str
-
-    def __str__(self) -> str:
-        return f"{self.store}:{self.path}#{self.key}"
-
-    @classmethod
-    def parse(cls, text: str) -> SecretReference:
-        store, _, rest = text.partition(":")
-        path, _, key = rest.rpartition("#")
-        return cls(store, path, key)
-
-
 def _duration(value: object) -> str:
     assert isinstance(value, timedelta)
     return duration_text(value)
@@ -172,16 +134,6 @@ DnsLabel: TypeAlias = Annotated[
         "ends",
         examples=("fraud-detector",),
         longest=63,
-    ),
-]
-DnsSubdomain: TypeAlias = Annotated[
-    str,
-    TextForm(
-        what="a DNS name",
-        pattern=f"^{_SUBDOMAIN}$",
-        hint="use lower-case letters, digits, '-' and '.', at most 253 in all",
-        examples=("fraud.example.com",),
-        longest=253,
     ),
 ]
 Hostname: TypeAlias = Annotated[
