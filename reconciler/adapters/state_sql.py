@@ -105,7 +105,7 @@ class SqlStateStore:
         def load(connection: Connection) -> Ledger:
             return read_ledger(
                 cluster,
-                entries=connection.execute(entries).tuples(),
+                entries=connection.execute(entries),
                 units=connection.scalars(units),
             )
 
@@ -122,7 +122,7 @@ class SqlStateStore:
             .where(LEAF.c.idx >= start, LEAF.c.idx < start + limit)
             .order_by(LEAF.c.idx)
         )
-        return await self._read(lambda connection: _logged(connection.execute(query).tuples()))
+        return await self._read(lambda connection: _logged(connection.execute(query)))
 
     async def pending(self) -> Sequence[Logged]:
         query = (
@@ -130,7 +130,7 @@ class SqlStateStore:
             .join(OPEN_INTENT, OPEN_INTENT.c.idx == LEAF.c.idx)
             .order_by(LEAF.c.idx)
         )
-        return await self._read(lambda connection: _logged(connection.execute(query).tuples()))
+        return await self._read(lambda connection: _logged(connection.execute(query)))
 
     async def head(self) -> Head:
         return await self._read(state_tree.read_head)
@@ -166,7 +166,9 @@ class SqlStateStore:
             .order_by(CHECKPOINT.c.size)
             .limit(limit)
         )
-        return await self._read(lambda connection: list(map(bytes, connection.scalars(query))))
+        return await self._read(
+            lambda connection: list(map(state_tree.stored_bytes, connection.scalars(query)))
+        )
 
     async def latest_checkpoint(self) -> bytes | None:
         return await self._read(state_tree.read_latest_checkpoint)

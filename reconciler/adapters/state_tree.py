@@ -19,21 +19,28 @@ from reconciler.ports import Head
 _RESTORE = "restore the state from a backup, and compare it with the anchored checkpoints"
 
 
+def stored_bytes(value: object) -> bytes:
+    """A value of a binary column; SQLite lets a forger put any type there."""
+    if not isinstance(value, bytes):
+        raise Corrupt("the state database holds text where bytes belong", hint=_RESTORE)
+    return value
+
+
 def read_head(connection: Connection, *, lock: bool = False) -> Head:
     """The head row. With `lock`, nobody else appends until the transaction ends."""
     query = select(HEAD.c.size, HEAD.c.root)
     row = connection.execute(query.with_for_update() if lock else query).one_or_none()
     if row is None:
         raise Corrupt("the audit log has lost its head", hint=_RESTORE)
-    return Head(row.size, bytes(row.root))
+    return Head(row.size, stored_bytes(row.root))
 
 
 def read_hashes(connection: Connection, level: int, start: int, stop: int) -> list[bytes]:
     if level == 0:
         query = select(LEAF.c.hash).where(LEAF.c.idx >= start, LEAF.c.idx < stop)
-        return [bytes(found) for found in connection.scalars(query.order_by(LEAF.c.idx))]
+        return list(map(stored_bytes, connection.scalars(query.order_by(LEAF.c.idx))))
     query = select(TILE.c.hash).where(TILE.c.level == level, TILE.c.idx >= start, TILE.c.idx < stop)
-    return [bytes(found) for found in connection.scalars(query.order_by(TILE.c.idx))]
+    return list(map(stored_bytes, connection.scalars(query.order_by(TILE.c.idx))))
 
 
 def reader(connection: Connection) -> merkle.Reader:
@@ -42,7 +49,7 @@ def reader(connection: Connection) -> merkle.Reader:
 
 def read_leaves(connection: Connection, start: int, stop: int) -> list[bytes]:
     query = select(LEAF.c.content).where(LEAF.c.idx >= start, LEAF.c.idx < stop)
-    return [bytes(found) for found in connection.scalars(query.order_by(LEAF.c.idx))]
+    return list(map(stored_bytes, connection.scalars(query.order_by(LEAF.c.idx))))
 
 
 def load_frontier(connection: Connection, head: Head) -> merkle.Frontier:
@@ -90,7 +97,7 @@ def read_open_intents(connection: Connection, indices: Collection[int]) -> dict[
     if not indices:
         return {}
     query = select(OPEN_INTENT.c.idx, OPEN_INTENT.c.subject).where(OPEN_INTENT.c.idx.in_(indices))
-    return dict(connection.execute(query).tuples().all())
+    return dict(connection.execute(query).all())
 
 
 def change_open_intents(
@@ -108,7 +115,7 @@ def change_open_intents(
 def read_latest_checkpoint(connection: Connection) -> bytes | None:
     query = select(CHECKPOINT.c.note).order_by(CHECKPOINT.c.size.desc()).limit(1)
     note = connection.scalars(query).one_or_none()
-    return None if note is None else bytes(note)
+    return None if note is None else stored_bytes(note)
 
 
 def check(connection: Connection) -> merkle.Frontier:
