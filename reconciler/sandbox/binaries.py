@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from reconciler.sandbox.building import build
+from reconciler.sandbox.building import build, remove_workspace
 from reconciler.sandbox.errors import BinariesMissing
 from reconciler.sandbox.locations import cache_directory, modules_directory
 from reconciler.sandbox.progress import Progress, Silent
@@ -72,6 +72,7 @@ def locate(
         needed = wanted & release.artefacts
         if needed:
             found |= _locate_release(release, needed, settings, progress or Silent())
+    remove_workspace(settings.cache)
     unknown = wanted - found.keys()
     assert not unknown, f"no release has {sorted(unknown)}"
     return Binaries(found)

@@ -70,14 +70,14 @@ class ApiClient:
 
 def node(name: str, *, zone: str) -> JsonObject:
     """A node as its kubelet would register it: eight GPUs, ample memory, not yet ready."""
-    size = {
+    size: JsonObject = {
         "cpu": "64",
         "memory": "512Gi",
         "ephemeral-storage": "2Ti",
         "pods": "250",
         "nvidia.com/gpu": "8",
     }
-    labels = {
+    labels: JsonObject = {
         "kubernetes.io/hostname": name,
         "kubernetes.io/os": "linux",
         "kubernetes.io/arch": "amd64",

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.sandbox.errors import BuildFailed, tail
-from reconciler.sandbox.progress import Progress, duration
+from reconciler.sandbox.progress import Progress, Silent, duration
 from reconciler.sandbox.releases import Program, Release, cache_key, linker_variables
 from reconciler.sandbox.supervisor import die_with_parent
-from reconciler.sandbox.toolchain import Toolchain, find_toolchain
+from reconciler.sandbox.toolchain import WORKSPACE, Toolchain, find_toolchain
 
 UNFINISHED = "building-"
 
@@ -37,13 +37,20 @@ def build(release: Release, cache: Path, *, modules: Path, progress: Progress) -
         toolchain = find_toolchain(cache, modules=modules, progress=progress)
         partial = cache / f"{UNFINISHED}{target.name}"
         try:
-            (partial / "scratch").mkdir(parents=True)
+            (partial / "scratch").mkdir(parents=True, exist_ok=True)
             _Build(release, modules / release.subdirectory, partial, toolchain, progress).run()
             shutil.rmtree(partial / "scratch")
             partial.rename(target)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     return target
+
+
+def remove_workspace(cache: Path) -> None:
+    """Frees the gigabytes that a toolchain of ours took, once nothing is left to build."""
+    if (cache / WORKSPACE).exists():
+        with _alone(cache, Silent()):
+            shutil.rmtree(cache / WORKSPACE)
 
 
 @contextlib.contextmanager
@@ -64,7 +71,8 @@ def _alone(cache: Path, progress: Progress) -> Iterator[None]:
 def _remove_unfinished(cache: Path) -> None:
     """What a killed builder left. The lock is ours, so nobody is still writing there."""
     for leftover in cache.glob(f"{UNFINISHED}*"):
-        shutil.rmtree(leftover)
+        # A compiler that outlived its builder may still finish a file in there.
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 @dataclass(frozen=True, slots=True)

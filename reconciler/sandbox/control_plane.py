@@ -227,7 +227,7 @@ class ControlPlane:
             self._start(component)
         with ThreadPoolExecutor(max_workers=1) as pool:
             definitions = self._create_definitions(pool, client)
-            names = [f"{self.name}-{number}" for number in range(self._nodes)]
+            names = [f"node-{number}" for number in range(self._nodes)]
             bootstrap.create_nodes(client, names)
             definitions.result()
         if self._components is Components.FULL:

