@@ -9,7 +9,7 @@ that somebody else owns is neither changed without a conflict nor removed.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias, cast
 
@@ -170,8 +170,8 @@ def apply_fields(live: JsonObject, wanted: JsonObject, ownership: Ownership, me:
     body = cast(JsonObject, _merge(str(wanted.get("kind")), live, wanted, ()))
     kept = frozenset(path for fields in others.values() for path in fields)
     dropped = ownership.get(me, NOTHING) - ours
-    _remove(body, dropped, is_kept=lambda path: _touches(path, kept), wanted=ours)
-    left = {owner: fields - changed for owner, fields in others.items()}
+    _remove(body, dropped, kept=kept, wanted=ours)
+    left = {owner: _present(body, fields - changed) for owner, fields in others.items()}
     return Merged(body, _nonempty({**left, me: ours}), conflicts)
 
 
@@ -219,41 +219,52 @@ def _merge_items(
 ) -> list[JsonValue]:
     """Wanted items in their order; items of others stay behind the item they followed."""
     here = {_element(item, keys): item for item in live}
-    asked = {_element(item, keys) for item in wanted}
-    order = list(here)
+    asked = {_element(item, keys): item for item in wanted}
+    shared = [element for element in asked if element in here]
+    waiting = list(here)
     merged: list[JsonValue] = []
-    position = 0
-    for item in wanted:
-        element = _element(item, keys)
-        while position < len(order) and order[position] not in asked:
-            merged.append(here[order[position]])
-            position += 1
-        if element in here:
-            merged.append(_merge(kind, here[element], item, names))
-            position += 1
-        else:
-            merged.append(item)
-    seen = {_element(item, keys) for item in merged}
-    return [*merged, *(here[element] for element in order if element not in seen)]
+    for element, item in asked.items():
+        while waiting and waiting[0] != element:
+            if waiting[0] not in asked:
+                merged.append(here[waiting[0]])
+            elif shared and waiting[0] == shared[0]:
+                break  # its turn comes after items that are new
+            waiting.pop(0)
+        if waiting and waiting[0] == element:
+            waiting.pop(0)
+        if shared and shared[0] == element:
+            shared.pop(0)
+        merged.append(_merge(kind, here[element], item, names) if element in here else item)
+    return [*merged, *(here[element] for element in waiting if element not in asked)]
 
 
-def _remove(
-    body: JsonObject, dropped: FieldSet, *, is_kept: Callable[[Path], bool], wanted: FieldSet
-) -> None:
-    """Take `dropped` out, deepest first, then the parents that this leaves empty."""
-    for path in sorted(dropped, key=len, reverse=True):
-        *parents, last = path
-        item_stays = bool(parents) and parents[-1].startswith("k:") and is_kept(tuple(parents))
-        is_key = last.startswith("f:") and item_stays and last[2:] in json.loads(parents[-1][2:])
-        if is_kept(path) or is_key:
+def _remove(body: JsonObject, dropped: FieldSet, *, kept: FieldSet, wanted: FieldSet) -> None:
+    """Take `dropped` out, except what others own, then the parents that this leaves empty.
+
+    An item of a list goes with the last owner of the item itself, with all that others have set
+    inside it. So items go first: without its key fields an item could not be found.
+    """
+    for path in sorted(dropped, key=len):
+        parent = path[:-1]
+        stays = path in kept if path[-1][0] in "kv" else _touches(path, kept)
+        if stays or _is_key_of_item(path):
             continue
         _take_out(body, path)
-        parent = tuple(parents)
         while len(parent) > 1 and value_at(body, parent) in ({}, []):
-            if is_kept(parent) or _touches(parent, wanted):
+            if _touches(parent, kept) or _touches(parent, wanted):
                 break
             _take_out(body, parent)
             parent = parent[:-1]
+
+
+def _is_key_of_item(path: Path) -> bool:
+    """Whether the field identifies the item that it is in; it goes with the item only."""
+    item, field = path[-2], path[-1]
+    return item.startswith("k:") and field.startswith("f:") and field[2:] in json.loads(item[2:])
+
+
+def _present(body: JsonObject, fields: FieldSet) -> FieldSet:
+    return frozenset(path for path in fields if not isinstance(value_at(body, path), _Absent))
 
 
 def _take_out(body: JsonObject, path: Path) -> None:
