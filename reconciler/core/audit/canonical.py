@@ -8,6 +8,7 @@ equal values give equal bytes, and the result is always valid UTF-8.
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from decimal import Decimal
 
 import orjson
@@ -15,7 +16,7 @@ import orjson
 from reconciler.core.manifests import JsonValue
 
 _EXACT = 2**53 - 1
-"""RFC 8785 appendix D: integers beyond this are written as strings, to be exact everywhere."""
+"""Within ± this, every integer is a double. RFC 8785 appendix D: others are written as text."""
 
 
 def canonical(value: JsonValue) -> bytes:
@@ -27,6 +28,31 @@ def canonical(value: JsonValue) -> bytes:
     if _is_plain(value):
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     return _written(value).encode()
+
+
+def parsed(content: bytes) -> JsonValue:
+    """The value that canonical JSON says, with every number as the double that it stands for.
+
+    Raises:
+        ValueError: `content` is not JSON.
+    """
+    value: JsonValue = orjson.loads(content)
+    return _in_doubles(value)
+
+
+def _in_doubles(value: JsonValue) -> JsonValue:
+    """A double beyond 2**53 is written without its last digits, so they mean nothing here."""
+    match value:
+        case bool():
+            return value
+        case int():
+            return value if -_EXACT <= value <= _EXACT else float(value)
+        case list():
+            return [_in_doubles(item) for item in value]
+        case dict():
+            return {key: _in_doubles(item) for key, item in value.items()}
+        case _:
+            return value
 
 
 def _is_plain(value: JsonValue) -> bool:
@@ -53,7 +79,7 @@ def _written(value: JsonValue) -> str:
         case bool() | None:
             return orjson.dumps(value).decode()
         case int():
-            return str(value) if -_EXACT <= value <= _EXACT else _quoted(str(value))
+            return _integer(value)
         case float():
             return _number(value)
         case list():
@@ -71,6 +97,17 @@ def _quoted(text: str) -> str:
 def _scrubbed(text: str) -> str:
     """`text` with lone surrogates replaced: they have no UTF-8, and hostile input has them."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _integer(value: int) -> str:
+    """Digits where whoever reads them as a double writes the same digits, else text."""
+    digits = str(value)
+    if -_EXACT <= value <= _EXACT:
+        return digits
+    with suppress(OverflowError):
+        if _number(float(value)) == digits:
+            return digits
+    return _quoted(digits)
 
 
 def _number(value: float) -> str:

@@ -12,9 +12,7 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import cast
 
-import orjson
-
-from reconciler.core.audit.canonical import canonical
+from reconciler.core.audit.canonical import canonical, parsed
 from reconciler.core.audit.records import AuditRecord, Phase, Reason, Verb
 from reconciler.core.identifiers import ClusterName, CommitSha, Digest, ObjectKey, UnitName
 from reconciler.core.manifests import JsonObject, JsonValue
@@ -61,7 +59,7 @@ def decode(content: bytes) -> AuditRecord:
     Raises:
         ValueError: `content` is not a record of a version known here.
     """
-    body = orjson.loads(content)
+    body = parsed(content)
     if not isinstance(body, dict) or body.get("v") != VERSION:
         raise ValueError(f"not an audit record of version {VERSION}")
     unknown = body.keys() - _KNOWN
