@@ -3,7 +3,8 @@
 Separate from its parts, each of which makes one step of it. The invariant: what comes out
 depends on the commit and the rules alone, never on the commits that were compiled before; those
 only make it cheaper. Cost follows the change: an unchanged file is not read, an unchanged unit
-not built.
+not built. One thing may differ: a Problem that a new policy has with an unchanged file points at
+the document, and not at the field in it.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ def notices(
                 *_policy_notices(declarations, policy),
                 *_model_notices(declarations),
                 *_strategy_notices(declarations),
-                *_route_notices(policy, rollouts),
+                *_route_notices(rollouts),
             }
         )
     )
@@ -63,11 +63,9 @@ def _strategy_notices(declarations: Declarations) -> Iterator[str]:
             )
 
 
-def _route_notices(policy: RepositorySpec, rollouts: Iterable[RenderedRollout]) -> Iterator[str]:
+def _route_notices(rollouts: Iterable[RenderedRollout]) -> Iterator[str]:
     for rollout in rollouts:
         model = declared_as(Model, rollout.model)
-        if model.spec.serving.route is None or policy.defaults.gateway is not None:
-            continue
-        for name in rollout.units:
-            if rollout.environment.estate.clusters[name].spec.gateway is None:
+        for name in rollout.units if model.spec.serving.route is not None else ():
+            if rollout.environment.gateway(name) is None:
                 yield f"Model {model.name} has a route, but cluster {name} has no gateway"

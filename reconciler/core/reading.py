@@ -7,7 +7,7 @@ understood completely, or there is a Problem; of plain manifests only their cano
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reconciler.core.admission.findings import Finding, Pointer
 from reconciler.core.admission.objects import object_findings
@@ -52,7 +52,7 @@ def read_entry(layout: Layout, entry: TreeEntry, content: bytes) -> FileReading:
     strays = tuple(document for document in parsed.documents if _is_stray(document))
     return FileReading(
         documents=tuple(document for document in parsed.documents if document not in strays),
-        problems=(*parsed.problems, *map(_stray_problem, strays)),
+        problems=(*map(_advised, parsed.problems), *map(_stray_problem, strays)),
         refused=parsed.refused,
     )
 
@@ -87,6 +87,16 @@ def _stray_problem(document: Document) -> Problem:
         f"write apiVersion: {API_VERSION}, move it below a path that spec.manifests of "
         f"{POLICY_PATH} names, or name the file under spec.exclude",
     )
+
+
+def _advised(problem: Problem) -> Problem:
+    """Files of other tools have no apiVersion: say how to keep us from reading them."""
+    if problem.code != "field-missing" or not problem.message.startswith("apiVersion"):
+        return problem
+    hint = (
+        f"{problem.hint}; a file that is not for Fairlead goes under spec.exclude of {POLICY_PATH}"
+    )
+    return replace(problem, hint=hint)
 
 
 def _read_plain(

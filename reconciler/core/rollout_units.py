@@ -16,6 +16,7 @@ from reconciler.core.documents import Document
 from reconciler.core.identifiers import ClusterName
 from reconciler.core.kinds import Model, Rollout
 from reconciler.core.kinds.repository import Defaults
+from reconciler.core.kinds.serving import GatewayReference
 from reconciler.core.placement import Estate
 from reconciler.core.policy import Policy
 from reconciler.core.problems import Problem
@@ -30,6 +31,10 @@ class Environment:
     repository: str
     defaults: Defaults
     estate: Estate
+
+    def gateway(self, cluster: ClusterName) -> GatewayReference | None:
+        """The gateway to which routes attach in that cluster."""
+        return self.estate.clusters[cluster].spec.gateway or self.defaults.gateway
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,7 @@ def render_rollouts(
         units = _units(document, model, environment)
         rendered[rollout.name] = RenderedRollout(document, model, environment, units)
     problems.extend(_rivals(rendered))
+    problems.extend(_rival_routes(rendered))
     return RolloutUnits(rendered, tuple(problems))
 
 
@@ -95,8 +101,8 @@ def _units(
             rollout=rollout,
             model=model,
             version=version,
-            cluster=environment.estate.clusters[cluster],
             defaults=environment.defaults,
+            gateway=environment.gateway(cluster),
         )
         manifests = {m.key: m for m in render(release, document.source)}
         units[cluster] = Unit(rollout_unit(rollout.name), cluster, stage, manifests)
@@ -153,3 +159,35 @@ def _rivals(rendered: Mapping[str, RenderedRollout]) -> Iterator[Problem]:
                     f"namespace {spec.namespace} of cluster {cluster}",
                     "keep one of the two, or give one another namespace or other clusters",
                 )
+
+
+def _rival_routes(rendered: Mapping[str, RenderedRollout]) -> Iterator[Problem]:
+    """Rollouts that would get the same requests: the gateway would choose one by its age."""
+    seen: dict[tuple[ClusterName, GatewayReference, str, str], Document] = {}
+    for entry in rendered.values():
+        for match in _matches(entry):
+            first = seen.setdefault(match, entry.rollout)
+            if first is not entry.rollout:
+                cluster, _, host, prefix = match
+                yield Problem(
+                    entry.rollout.path,
+                    entry.rollout.span_at(("spec", "model")),
+                    "rival-routes",
+                    f"Rollout {first.name} at {first.source} already gets the requests to "
+                    f"{host or 'any host'}{prefix} at the gateway of cluster {cluster}",
+                    f"give one of the models another hostname or pathPrefix: "
+                    f"{entry.model.name} or {first.name}",
+                )
+
+
+def _matches(
+    entry: RenderedRollout,
+) -> Iterator[tuple[ClusterName, GatewayReference, str, str]]:
+    """Which requests, at which gateway of which cluster, the rollout is to get."""
+    route = declared_as(Model, entry.model).spec.serving.route
+    if route is None:
+        return
+    for cluster in entry.units:
+        if gateway := entry.environment.gateway(cluster):
+            for host in route.hostnames or ("",):
+                yield cluster, gateway, host, route.path_prefix

@@ -96,7 +96,7 @@ def blob(content: str | bytes) -> BlobId:
 
 def commit_of(tree: Tree) -> CommitSha:
     text = "".join(f"{path}{blob(content)}" for path, content in sorted(tree.items()))
-    return CommitSha(hashlib.sha1(text.encode()).hexdigest())
+    return CommitSha(hashlib.sha1(text.encode("utf-8", "surrogatepass")).hexdigest())
 
 
 def entry(path: str, content: str | bytes, mode: int = FILE) -> TreeEntry:

@@ -11,7 +11,7 @@ import hashlib
 from dataclasses import dataclass
 
 from reconciler.core.identifiers import UnitName
-from reconciler.core.kinds import API_GROUP, Cluster, Model, Rollout
+from reconciler.core.kinds import API_GROUP, Model, Rollout
 from reconciler.core.kinds.model import ModelVersion
 from reconciler.core.kinds.repository import Defaults
 from reconciler.core.kinds.serving import Container, GatewayReference
@@ -34,8 +34,8 @@ class Release:
     rollout: Rollout
     model: Model
     version: ModelVersion
-    cluster: Cluster
     defaults: Defaults
+    gateway: GatewayReference | None
 
     @property
     def unit(self) -> UnitName:
@@ -59,10 +59,6 @@ class Release:
     @property
     def replicas(self) -> int:
         return self.model.spec.serving.replicas or self.defaults.replicas
-
-    @property
-    def gateway(self) -> GatewayReference | None:
-        return self.cluster.spec.gateway or self.defaults.gateway
 
     def selector(self) -> JsonObject:
         """Labels of the pods of this version. A Deployment's selector can never be changed."""
