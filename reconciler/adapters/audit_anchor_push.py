@@ -11,6 +11,9 @@ import pygit2
 from reconciler.adapters.git_remotes import Remote, _Callbacks
 from reconciler.core.errors import FairleadError, Refused
 
+# libgit2 1.x says one or the other, by whether it has the remote's commit at all.
+_NOT_FAST_FORWARD = ("non-fastforwardable", "not present locally")
+
 
 class AnchorRemote(Remote):
     """Where checkpoints are pushed to. `push` is what GitAnchor takes; blocks, in its thread."""
@@ -26,7 +29,7 @@ class AnchorRemote(Remote):
             raise
         except (pygit2.GitError, OSError, KeyError, ValueError) as error:
             text = str(error)
-            if "fast" in text and "forward" in text:
+            if any(sign in text for sign in _NOT_FAST_FORWARD):
                 raise self.refused(text) from error
             raise self.translated(error, secret=callbacks.secret) from None
 
