@@ -145,9 +145,9 @@ class _Projection:
         The set does not say which. But nobody can own a part of something atomic, so whoever
         does shows that it is not.
         """
-        if not value or is_shared(self._others, trail):
-            return _EXISTS
-        return {"=": value}
+        if value and not is_shared(self._others, trail):
+            return {"=": value}
+        return [] if isinstance(value, list) else _EXISTS
 
 
 def is_shared(others: list[FieldSet], trail: Trail) -> bool:

@@ -136,7 +136,9 @@ def test_items_that_share_an_associative_key_both_count() -> None:
 def test_takers_names_who_edited_our_field() -> None:
     before = owned_fields(observed("configmap"))
     causes = takers(before, observed("configmap-edited"))
-    assert [(cause.field, cause.manager) for cause in causes] == [(".data.threshold", "kubectl-edit")]
+    assert [(cause.field, cause.manager) for cause in causes] == [
+        (".data.threshold", "kubectl-edit")
+    ]
 
 
 def test_takers_tells_a_scaling_from_an_edit() -> None:
@@ -166,7 +168,9 @@ def test_a_creation_shows_what_we_set_and_counts_what_the_server_added() -> None
 
 def test_the_name_of_an_item_is_in_the_path_and_not_listed_again() -> None:
     changes, _ = field_changes(None, observed("deployment"))
-    assert not [path for path in paths(changes) if path.endswith(("[name=model].name", ".mountPath"))]
+    assert not [
+        path for path in paths(changes) if path.endswith(("[name=model].name", ".mountPath"))
+    ]
 
 
 def test_an_item_that_has_nothing_but_a_name_is_listed_as_itself() -> None:
@@ -204,7 +208,9 @@ def test_what_others_changed_is_counted_and_not_shown() -> None:
     assert hidden > 0
 
 
-@pytest.mark.parametrize("name", ["configmap", "configmap-edited", "deployment", "deployment-edited"])
+@pytest.mark.parametrize(
+    "name", ["configmap", "configmap-edited", "deployment", "deployment-edited"]
+)
 def test_an_object_does_not_differ_from_itself(name: str) -> None:
     after = observed(name)
     part(after, "metadata").update(resourceVersion="1", generation=77, uid="x")

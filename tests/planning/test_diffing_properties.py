@@ -29,8 +29,12 @@ SCALARS = [
 ATOMS = [(*MODEL, "f:args"), ("f:spec", "f:selector")]
 MEMBERS = [("f:metadata", "f:finalizers", 'v:"a"'), ("f:metadata", "f:finalizers", 'v:"b"')]
 
-scalars = st.none() | st.booleans() | st.integers(0, 9) | st.text(max_size=3)
-atoms = st.lists(scalars, max_size=2) | st.dictionaries(st.text(max_size=2), scalars, max_size=2)
+scalars: st.SearchStrategy[JsonValue] = (
+    st.none() | st.booleans() | st.integers(0, 9) | st.text(max_size=3)
+)
+atoms: st.SearchStrategy[JsonValue] = st.lists(scalars, max_size=2) | st.dictionaries(
+    st.text(max_size=2), scalars, max_size=2
+)
 managers = st.sets(st.sampled_from(["fairlead", "hpa", "mesh"]))
 
 
@@ -152,8 +156,6 @@ def test_a_change_of_any_value_we_own_moves_the_digest_and_is_shown(
     field = data.draw(st.sampled_from(ours))
     value = data.draw(atoms if field.path in ATOMS else scalars)
     assume(not same_json(value, field.value))
-    # An empty object and an empty list are both no more than there.
-    assume(value or field.value or field.path not in ATOMS)
     after = [changed(f, value) if f is field else f for f in fields]
     assert owned_digest(stored(after)) != owned_digest(stored(fields))
     assert field_changes(stored(fields), stored(after))[0]
