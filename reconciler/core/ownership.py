@@ -173,7 +173,7 @@ def steps(trail: Trail) -> tuple[str, ...]:
 
 def names_fields(fields: FieldSet) -> bool:
     """Is it a set of an object's fields, and not of a list's items?"""
-    return any([key.startswith("f:") for key in fields])
+    return any(key.startswith("f:") for key in fields)
 
 
 def list_items(fields: Mapping[str, object], items: list[JsonValue]) -> dict[str, JsonValue]:
