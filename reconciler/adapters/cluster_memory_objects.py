@@ -28,6 +28,7 @@ from reconciler.adapters.cluster_memory_schema import (
     add_defaults,
     fixed_fields_changed,
     has_generation,
+    unfit_fields,
 )
 from reconciler.core.errors import Cause, Conflict, Immutable, Invalid, Transient
 from reconciler.core.identifiers import ObjectKey
@@ -102,7 +103,9 @@ class ObjectStore:
         before = self._objects[key]
         body = copied(before.body)
         change(body)
+        body = copied(body)  # `change` may have put in what its caller keeps
         _check_change(key, before.body, body)
+        add_defaults(body)  # whoever writes the whole object owns the defaults as well
         ownership = update_fields(before.body, body, before.ownership, owner)
         return self._written(key, before, self._composed(before, body, ownership), dry_run=False)
 
@@ -179,7 +182,11 @@ def _same(before: Stored, after: Stored) -> bool:
 
 
 def _desired_part(body: JsonObject) -> JsonObject:
-    return {name: value for name, value in body.items() if name not in {"metadata", "status"}}
+    """What counts as a new generation when it changes; of a Deployment also its annotations."""
+    part = {name: value for name, value in body.items() if name not in {"metadata", "status"}}
+    if body.get("kind") == "Deployment":
+        part["annotations"] = cast(JsonObject, body["metadata"]).get("annotations")
+    return part
 
 
 def _check_version(base: Stored, wanted: JsonObject) -> None:
@@ -192,18 +199,9 @@ def _check_change(key: ObjectKey, before: JsonObject, after: JsonObject) -> None
     changed = tuple(Cause(*change) for change in fixed_fields_changed(before, after))
     if changed:
         raise Immutable(f"{key}: {changed[0].field} is immutable", causes=changed)
-    if after.get("kind") == "ConfigMap":
-        data = cast(JsonObject, after.get("data") or {})
-        unfit = sorted(name for name, value in data.items() if not isinstance(value, str))
-        if unfit:
-            causes = tuple(Cause(f".data.{name}", "expected string") for name in unfit)
-            raise Invalid(f"{key}: {causes[0].field}: expected string", causes=causes)
-    spec = cast(JsonObject, after.get("spec") or {})
-    if after.get("kind") in {"Deployment", "StatefulSet", "DaemonSet"} and "selector" not in spec:
-        raise Invalid(
-            f"{key}: .spec.selector: Required value",
-            causes=(Cause(".spec.selector", "Required value"),),
-        )
+    unfit = tuple(Cause(*found) for found in unfit_fields(after))
+    if unfit:
+        raise Invalid(f"{key}: {unfit[0].field}: {unfit[0].message}", causes=unfit)
 
 
 def _conflict(

@@ -126,6 +126,22 @@ def fixed_fields_changed(before: JsonObject, after: JsonObject) -> Iterator[tupl
                 )
 
 
+def unfit_fields(body: JsonObject) -> Iterator[tuple[str, str]]:
+    """Path and explanation of each field that the schema does not allow to be so, or to lack."""
+    kind = body.get("kind")
+    if kind == "ConfigMap":
+        for name, value in sorted(cast(JsonObject, body.get("data") or {}).items()):
+            if not isinstance(value, str):
+                yield f".data.{name}", "expected string"
+    if kind in {"Deployment", "StatefulSet", "DaemonSet"}:
+        if _at(body, ("spec", "selector")) is None:
+            yield ".spec.selector", "Required value"
+        containers = _at(body, ("spec", "template", "spec", "containers"))
+        for index, container in enumerate(cast("list[JsonObject]", containers or [])):
+            if not container.get("image"):
+                yield f".spec.template.spec.containers[{index}].image", "Required value"
+
+
 def _at(body: JsonObject, names: Names) -> JsonValue:
     value: JsonValue = body
     for name in names:
@@ -173,16 +189,20 @@ def _add_pod_defaults(pod: JsonObject) -> None:
         securityContext={},
     )
     for container in cast("list[JsonObject]", pod.get("containers") or []):
-        pulled = "Always" if str(container.get("image", "")).endswith(":latest") else "IfNotPresent"
         _default(
             container,
-            imagePullPolicy=pulled,
+            imagePullPolicy=_pull_policy(str(container.get("image", ""))),
             terminationMessagePath="/dev/termination-log",
             terminationMessagePolicy="File",
             resources={},
         )
         for port in cast("list[JsonObject]", container.get("ports") or []):
             _default(port, protocol="TCP")
+
+
+def _pull_policy(image: str) -> str:
+    _, _, tag = image.rpartition("/")[2].partition(":")
+    return "Always" if "@" not in image and tag in {"", "latest"} else "IfNotPresent"
 
 
 def _default(target: JsonObject, **values: JsonValue) -> None:
