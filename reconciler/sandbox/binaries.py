@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from reconciler.sandbox.building import build, remove_workspace
+from reconciler.sandbox.building import build
 from reconciler.sandbox.errors import BinariesMissing
 from reconciler.sandbox.locations import cache_directory, modules_directory
 from reconciler.sandbox.progress import Progress, Silent
@@ -68,27 +68,34 @@ def locate(
     """
     wanted = frozenset(names)
     found: dict[str, Path] = {}
+    to_build: list[Release] = []
     for release in RELEASES:
-        needed = wanted & release.artefacts
-        if needed:
-            found |= _locate_release(release, needed, settings, progress or Silent())
-    remove_workspace(settings.cache)
+        if needed := wanted & release.artefacts:
+            present = _find_release(release, needed, settings)
+            found |= present
+            if not present:
+                to_build.append(release)
+    if to_build:
+        build(to_build, settings.cache, modules=settings.modules, progress=progress or Silent())
+    for release in to_build:
+        directory = settings.cache / cache_key(release, settings.modules)
+        found |= {name: directory / name for name in wanted & release.artefacts}
     unknown = wanted - found.keys()
     assert not unknown, f"no release has {sorted(unknown)}"
     return Binaries(found)
 
 
-def _locate_release(
-    release: Release, needed: frozenset[str], settings: BinarySettings, progress: Progress
+def _find_release(
+    release: Release, needed: frozenset[str], settings: BinarySettings
 ) -> dict[str, Path]:
+    """All that is needed of a release, from the first place that has all; else nothing."""
     if settings.explicit is not None and release.programs:
         return _explicit(needed, settings.explicit)
     for find in _places(release, settings):
         found = {name: path for name in needed if (path := find(name)) is not None}
         if found.keys() == needed:
             return found
-    directory = build(release, settings.cache, modules=settings.modules, progress=progress)
-    return {name: directory / name for name in needed}
+    return {}
 
 
 def _explicit(needed: frozenset[str], directory: Path) -> dict[str, Path]:

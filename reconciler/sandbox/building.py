@@ -13,44 +13,43 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.sandbox.errors import BuildFailed, tail
-from reconciler.sandbox.progress import Progress, Silent, duration
+from reconciler.sandbox.progress import Progress, duration
 from reconciler.sandbox.releases import Program, Release, cache_key, linker_variables
 from reconciler.sandbox.supervisor import die_with_parent
-from reconciler.sandbox.toolchain import WORKSPACE, Toolchain, find_toolchain
+from reconciler.sandbox.toolchain import Toolchain, find_toolchain, remove_workspace
 
 UNFINISHED = "building-"
 
 
-def build(release: Release, cache: Path, *, modules: Path, progress: Progress) -> Path:
-    """The directory of the built release. Raises BuildFailed or BinariesMissing."""
-    target = cache / cache_key(release, modules)
+def build(releases: Sequence[Release], cache: Path, *, modules: Path, progress: Progress) -> None:
+    """Fills the cache directory of each. Raises BuildFailed or BinariesMissing."""
     cache.mkdir(parents=True, exist_ok=True)
     with _alone(cache, progress):
-        if target.exists():  # built by the holder of the lock that we waited for
-            return target
         _remove_unfinished(cache)
-        toolchain = find_toolchain(cache, modules=modules, progress=progress)
-        partial = cache / f"{UNFINISHED}{target.name}"
-        try:
-            (partial / "scratch").mkdir(parents=True, exist_ok=True)
-            _Build(release, modules / release.subdirectory, partial, toolchain, progress).run()
-            shutil.rmtree(partial / "scratch")
-            partial.rename(target)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-    return target
+        for release in releases:
+            target = cache / cache_key(release, modules)
+            if not target.exists():  # else built by the holder of the lock that we waited for
+                toolchain = find_toolchain(cache, modules=modules, progress=progress)
+                sources = modules / release.subdirectory
+                partial = cache / f"{UNFINISHED}{target.name}"
+                _build_atomically(_Build(release, sources, partial, toolchain, progress), target)
+        remove_workspace(cache)
 
 
-def remove_workspace(cache: Path) -> None:
-    """Frees the gigabytes that a toolchain of ours took, once nothing is left to build."""
-    if (cache / WORKSPACE).exists():
-        with _alone(cache, Silent()):
-            shutil.rmtree(cache / WORKSPACE)
+def _build_atomically(build: _Build, target: Path) -> None:
+    scratch = build.output / "scratch"
+    try:
+        scratch.mkdir(parents=True, exist_ok=True)
+        build.run()
+        shutil.rmtree(scratch)
+        build.output.rename(target)
+    finally:
+        shutil.rmtree(build.output, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -53,6 +53,12 @@ def find_toolchain(cache: Path, *, modules: Path, progress: Progress) -> Toolcha
     return Toolchain(go, environment)
 
 
+def remove_workspace(cache: Path) -> None:
+    """When everything is built."""
+    if (cache / WORKSPACE).exists():
+        shutil.rmtree(cache / WORKSPACE)
+
+
 def _environment() -> dict[str, str]:
     # GOTOOLCHAIN=local: the pinned compiler or none, never one that go fetches by itself.
     return dict(os.environ) | {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off"}
@@ -97,7 +103,7 @@ def _installed(workspace: Path, *, modules: Path, progress: Progress) -> Path:
 
 
 def _install(requirement: Path, target: Path) -> None:
-    partial = target.with_suffix(".partial")
+    partial = target.with_name(f"{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     target.parent.mkdir(parents=True, exist_ok=True)
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile"]
