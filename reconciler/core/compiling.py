@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from reconciler.core.commits import TreeDifference
 from reconciler.core.declarations import declared_as
 from reconciler.core.declared import Declared, declare
-from reconciler.core.desired import DesiredState
+from reconciler.core.desired import DesiredState, Unit
 from reconciler.core.documents import Document
 from reconciler.core.identifiers import BlobId, CommitSha, UnitName
 from reconciler.core.kinds import Repository
 from reconciler.core.kinds.repository import RepositorySpec
 from reconciler.core.layout import POLICY_PATH, Layout, path_problems
 from reconciler.core.manifests import Manifest
-from reconciler.core.placing import place
+from reconciler.core.placing import UnitKey, place
 from reconciler.core.plain_units import PlainUnit, PlainUnits, regroup
 from reconciler.core.policy import Policy
 from reconciler.core.problems import Problem, errors_among, in_order
@@ -146,17 +146,21 @@ def _assemble(
     )
     if errors_among(problems):
         return None, problems
-    state = DesiredState(
+    state = _state(commit, declared, placed.units)
+    return Compilation(state, changes.after, declared, plain.units, owners), problems
+
+
+def _state(commit: CommitSha, declared: Declared, units: Mapping[UnitKey, Unit]) -> DesiredState:
+    return DesiredState(
         commit=commit,
         repository=declared.environment.repository,
-        policy=policy.own,
+        policy=declared.policy.own,
         clusters=declared.environment.estate.clusters,
-        units=placed.units,
+        units=units,
         rollouts=declared.rollouts,
         models=declared.models,
         notices=declared.notices,
     )
-    return Compilation(state, changes.after, declared, plain.units, owners), problems
 
 
 def _declared(

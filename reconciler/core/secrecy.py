@@ -32,7 +32,7 @@ _FORMATS: tuple[tuple[str, str], ...] = (
     ("a Slack token", r"(?<![A-Za-z0-9])xox[abprs]-[A-Za-z0-9-]{10,}"),
     ("a Vault token", r"(?<![A-Za-z0-9])hv[sb]\.[A-Za-z0-9_-]{20,}"),
     ("a JSON Web Token", r"eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}"),
-    ("a URL with a password", r"[a-z][a-z0-9+.-]{1,20}://[^/\s:@\"$]+:[^/\s@\"$]{3,}@"),
+    ("a URL with a password", r"://[^/\s:@\"$]+:[^/\s@\"$]{3,}@"),
 )
 # One alternation: a document without any is scanned once.
 _ANY_FORMAT = re.compile("|".join(f"({pattern})" for _, pattern in _FORMATS))

@@ -15,7 +15,10 @@ from tests.desired.builders import (
     repository,
 )
 
-SECRET = "apiVersion: v1\nkind: Secret\nmetadata: {name: x, namespace: team-risk}\ndata: {a: aHVudGVyMg==}\n"
+SECRET = (
+    "apiVersion: v1\nkind: Secret\nmetadata: {name: x, namespace: team-risk}\n"
+    "data: {a: aHVudGVyMg==}\n"
+)
 
 
 @pytest.mark.parametrize(
