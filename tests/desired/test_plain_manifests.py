@@ -49,6 +49,13 @@ def test_options_that_people_may_set_are_not_reserved() -> None:
     assert found(config_map("a").replace("metadata:\n", f"metadata:\n{line}")) == []
 
 
+def test_pods_cannot_pass_for_those_of_a_model() -> None:
+    labels = "    metadata: {labels: {fairlead.dev/rollout: fraud-detector}}\n"
+    manifest = deployment(f"{{name: c, image: '{IMAGE}'}}")
+    manifest = manifest.replace("  template:\n", f"  template:\n{labels}")
+    assert [code for code, _ in found(manifest)] == ["reserved-label"]
+
+
 def test_status_is_refused_at_its_place() -> None:
     assert found(config_map("a") + "status: {}\n") == [("server-field", "8:9")]
 

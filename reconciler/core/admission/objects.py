@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 
 from reconciler.core.admission.findings import Finding, Pointer, mapping
-from reconciler.core.admission.pods import pod_findings
+from reconciler.core.admission.pods import pod_findings, pod_labels
 from reconciler.core.admission.scopes import Scope, scope_of
 from reconciler.core.identifiers import GroupVersionKind
 from reconciler.core.kinds import API_GROUP
@@ -73,6 +73,7 @@ def object_findings(kind: GroupVersionKind, body: JsonObject) -> tuple[Finding, 
         *_server_findings(body, metadata),
         *_entries_findings("labels", metadata),
         *_entries_findings("annotations", metadata),
+        *_template_findings(kind, body),
         *_config_findings(kind, body),
         *pod_findings(kind, body),
     )
@@ -172,6 +173,13 @@ def _key_findings(part: str, key: str, at: Pointer) -> Iterator[Finding]:
         yield Finding(
             at, "reserved-label", f"{part} under {API_GROUP}/ are Fairlead's own", "remove it"
         )
+
+
+def _template_findings(kind: GroupVersionKind, body: JsonObject) -> Iterator[Finding]:
+    """Pods with our labels would get the requests meant for a model."""
+    at, labels = pod_labels(kind, body)
+    for key in labels:
+        yield from _key_findings("labels", key, (*at, key))
 
 
 def is_reserved(prefix: str) -> bool:

@@ -46,6 +46,15 @@ def pod_findings(kind: GroupVersionKind, body: JsonObject) -> Iterator[Finding]:
         yield from _pod_spec_findings(body, at)
 
 
+def pod_labels(kind: GroupVersionKind, body: JsonObject) -> tuple[Pointer, JsonObject]:
+    """The labels that pods get from the object's template, and where they stand."""
+    at = _POD_SPECS.get((kind.group, kind.kind), ())
+    if len(at) < 2:
+        return (), {}
+    pointer: Pointer = (*at[:-1], "metadata", "labels")
+    return pointer, mapping(member(body, pointer))
+
+
 def _pod_spec_findings(body: JsonObject, at: Pointer) -> Iterator[Finding]:
     spec = mapping(member(body, at))
     for kind in _CONTAINER_LISTS:
