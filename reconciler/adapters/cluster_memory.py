@@ -79,11 +79,13 @@ class MemoryCluster:
             raise Invalid(f"{request.verb} {key}: {key.kind} {scope}")
         self._check_namespace(key)
         self.admission(copied(body))
-        applied = self._store.apply(key, body, owner=_FAIRLEAD, force=force, dry_run=dry_run)
+        applied = copied(
+            self._store.apply(key, body, owner=_FAIRLEAD, force=force, dry_run=dry_run)
+        )
         if not dry_run:
             self._follow_up(key)
         self._faults.after(request)
-        return copied(applied)
+        return applied
 
     async def delete(self, key: ObjectKey, api_version: str, *, uid: str) -> bool:
         request = Request("delete", key)

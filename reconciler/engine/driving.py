@@ -61,7 +61,7 @@ class Engine:
     ) -> None:
         self._repository = repository
         self._clusters = clusters
-        self._books = books
+        self.books = books
         self._clock = clock
         self._context = context
         self._rhythm = rhythm
@@ -189,8 +189,8 @@ class Engine:
     def _has_refused(self) -> bool:
         return any(
             state.standing is Standing.REFUSED
-            for name in self._books.clusters
-            for state in self._books.ledger(name).units.values()
+            for name in self.books.clusters
+            for state in self.books.ledger(name).units.values()
         )
 
     def _wake_later(self, seconds: float) -> None:
@@ -221,7 +221,7 @@ class Engine:
                 self._wake_later(RETRY_SECONDS[0])
                 return
             corrector = Corrector(
-                session, Performer(self._books, self._clock), self._clock, self._context
+                session, Performer(self.books, self._clock), self._clock, self._context
             )
             task = asyncio.create_task(corrector.run())
             task.add_done_callback(self._corrector_ended)

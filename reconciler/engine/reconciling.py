@@ -168,6 +168,10 @@ class Reconciler:
         await self._accept(desired, made, groups)
         with tracer.start_as_current_span("execute", attributes={"fairlead.plan": made.digest}):
             results = await self._execute(desired, made, groups)
+        # Groups that settle at the same moment do not see each other.
+        position = self._applied(self._books.position, desired, [])
+        if position != self._books.position:
+            await self._books.write([], position=position)
         return all(results) and not any(cluster.waiting for cluster in made.clusters)
 
     async def _look(self, desired: DesiredState) -> Sequence[ClusterView]:

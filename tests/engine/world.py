@@ -1,0 +1,179 @@
+"""A whole world in memory: a remote, clusters, a store, and an engine that can die.
+
+Builders for engine tests. The engine is the real one; only the ports are in memory, and each of
+them passes the same contract suite as its real twin.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+
+from reconciler.adapters.cluster_lease import ClusterLease
+from reconciler.adapters.cluster_memory import MemoryCluster
+from reconciler.adapters.clocks import VirtualClock
+from reconciler.adapters.git_memory import MemoryRepository
+from reconciler.adapters.lease_memory import MemoryLeaseStore
+from reconciler.adapters.state_memory import MemoryStateStore
+from reconciler.core.identifiers import ClusterName, CommitSha, ObjectKey
+from reconciler.core.manifests import JsonObject
+from reconciler.engine.books import Books
+from reconciler.engine.driving import Engine, Rhythm
+from reconciler.engine.performing import Context
+
+REPOSITORY = "acme"
+
+POLICY = """\
+apiVersion: fairlead.dev/v1alpha1
+kind: Repository
+metadata: {{name: acme}}
+spec:
+  clusters: {{names: [{clusters}]}}
+  manifests:
+  - path: apps/*
+  allow:
+    namespaces: [team-*]
+    kinds: [Role.rbac.authorization.k8s.io, RoleBinding.rbac.authorization.k8s.io]
+  deletionBudget: {{percent: {percent}%, objects: {objects}}}
+{extra}"""
+
+
+def policy(*clusters: str, percent: int = 100, objects: int = 1000, extra: str = "") -> bytes:
+    text = POLICY.format(
+        clusters=", ".join(clusters or ("one",)), percent=percent, objects=objects, extra=extra
+    )
+    return text.encode()
+
+
+def cluster_document(name: str, **labels: str) -> bytes:
+    shown = "{" + ", ".join(f"{key}: {value}" for key, value in labels.items()) + "}"
+    return (
+        f"apiVersion: fairlead.dev/v1alpha1\nkind: Cluster\n"
+        f"metadata: {{name: {name}, labels: {shown}}}\nspec: {{}}\n"
+    ).encode()
+
+
+def config_map(name: str, value: str = "1", namespace: str = "team-a") -> bytes:
+    return (
+        f"apiVersion: v1\nkind: ConfigMap\n"
+        f'metadata: {{name: {name}, namespace: {namespace}}}\ndata: {{value: "{value}"}}\n'
+    ).encode()
+
+
+def deployment(name: str, image_digit: str = "a", namespace: str = "team-a") -> bytes:
+    return f"""\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: {name}, namespace: {namespace}}}
+spec:
+  replicas: 2
+  selector: {{matchLabels: {{app: {name}}}}}
+  template:
+    metadata: {{labels: {{app: {name}}}}}
+    spec:
+      containers:
+      - name: main
+        image: registry.example.com/app@sha256:{image_digit * 64}
+""".encode()
+
+
+def config_map_key(name: str, namespace: str = "team-a") -> ObjectKey:
+    return ObjectKey("", "ConfigMap", namespace, name)
+
+
+def deployment_key(name: str, namespace: str = "team-a") -> ObjectKey:
+    return ObjectKey("apps", "Deployment", namespace, name)
+
+
+class World:
+    """Remote, clusters and store survive; engines come and go."""
+
+    def __init__(self, *clusters: str) -> None:
+        self.clock = VirtualClock()
+        self.repository = MemoryRepository()
+        self.store = MemoryStateStore()
+        self.names = clusters or ("one",)
+        self.clusters: Mapping[ClusterName, MemoryCluster] = {
+            ClusterName(name): MemoryCluster(ClusterName(name), clock=self.clock)
+            for name in self.names
+        }
+        self.leases = {name: MemoryLeaseStore() for name in self.clusters}
+        for cluster in self.clusters.values():
+            for team in ("team-a", "team-b"):
+                cluster.apply_as(
+                    "kubectl",
+                    {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": team}},
+                )
+
+    @property
+    def cluster(self) -> MemoryCluster:
+        return self.clusters[ClusterName(self.names[0])]
+
+    def push(self, files: Mapping[str, bytes | None], *, message: str = "change") -> CommitSha:
+        return self.repository.push(files, message=message)
+
+    def start_repository(self, files: Mapping[str, bytes | None], **rules: int | str) -> CommitSha:
+        declared = {
+            f"clusters/{name}.yaml": cluster_document(name, env=name) for name in self.names
+        }
+        return self.push(
+            {"fairlead.yaml": policy(*self.names, **rules), **declared, **files}, message="first"
+        )
+
+    async def engine(self, **replaced: object) -> Engine:
+        store = replaced.get("store", self.store)
+        clusters = replaced.get("clusters", self.clusters)
+        repository = replaced.get("repository", self.repository)
+        return Engine(
+            repository=repository,
+            clusters=clusters,
+            leases={
+                name: ClusterLease(lease, clock=self.clock, identity="daemon")
+                for name, lease in self.leases.items()
+            },
+            store=store,
+            books=await Books.open(store, list(self.clusters)),
+            clock=self.clock,
+            context=Context(repository=REPOSITORY, actor="fairlead"),
+            rhythm=Rhythm(poll=1.0),
+        )
+
+    @asynccontextmanager
+    async def running(self, **replaced: object) -> AsyncIterator[Engine]:
+        engine = await self.engine(**replaced)
+        task = asyncio.create_task(engine.run())
+        try:
+            yield engine
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def until(self, condition: Callable[[], bool], *, seconds: float = 900.0) -> None:
+        """Let virtual time pass until something is so."""
+        pause = 0.001
+        async with asyncio.timeout(seconds):
+            while not condition():
+                await asyncio.sleep(pause)
+                pause = min(1.0, pause * 1.5)
+
+    async def until_applied(self, engine: Engine, commit: CommitSha) -> None:
+        def applied() -> bool:
+            position = engine.books.position
+            return all(position.applied.get(name) == commit for name in self.clusters)
+
+        await self.until(applied)
+
+    async def until_refused(self, engine: Engine, commit: CommitSha) -> None:
+        await self.until(lambda: engine.books.position.refused == commit)
+
+    def value(self, name: str, cluster: str | None = None) -> str | None:
+        where = self.clusters[ClusterName(cluster)] if cluster else self.cluster
+        body = where.peek(config_map_key(name))
+        return None if body is None else str(_mapping(body["data"])["value"])
+
+
+def _mapping(value: object) -> JsonObject:
+    assert isinstance(value, dict)
+    return value
