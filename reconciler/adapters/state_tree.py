@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from reconciler.adapters.state_schema import CHECKPOINT, HEAD, LEAF, OPEN_INTENT, TILE
 from reconciler.core.audit import merkle
@@ -17,6 +17,9 @@ from reconciler.core.errors import Corrupt
 from reconciler.ports import Head
 
 _RESTORE = "restore the state from a backup, and compare it with the anchored checkpoints"
+
+_PARAMETERS = 1000
+"""In one statement. SQLite allows 32,766, PostgreSQL 65,535."""
 
 
 def stored_bytes(value: object) -> bytes:
@@ -94,10 +97,13 @@ def add_leaves(
 
 def read_open_intents(connection: Connection, indices: Collection[int]) -> dict[int, str]:
     """The subjects of those of `indices` that are intents without an outcome."""
-    if not indices:
-        return {}
-    query = select(OPEN_INTENT.c.idx, OPEN_INTENT.c.subject).where(OPEN_INTENT.c.idx.in_(indices))
-    return dict(connection.execute(query).all())
+    found: dict[int, str] = {}
+    ordered = sorted(indices)
+    for start in range(0, len(ordered), _PARAMETERS):
+        part = ordered[start : start + _PARAMETERS]
+        query = select(OPEN_INTENT.c.idx, OPEN_INTENT.c.subject).where(OPEN_INTENT.c.idx.in_(part))
+        found.update(connection.execute(query).all())
+    return found
 
 
 def change_open_intents(
@@ -109,7 +115,10 @@ def change_open_intents(
             [{"idx": index, "subject": subject} for index, subject in opening.items()],
         )
     if closing:
-        connection.execute(delete(OPEN_INTENT).where(OPEN_INTENT.c.idx.in_(closing)))
+        connection.execute(
+            delete(OPEN_INTENT).where(OPEN_INTENT.c.idx == bindparam("closed")),
+            [{"closed": index} for index in closing],
+        )
 
 
 def read_latest_checkpoint(connection: Connection) -> bytes | None:

@@ -87,7 +87,7 @@ def test_an_export_ends_at_its_checkpoint(tmp_path: Path) -> None:
 
 
 @settings(
-    max_examples=300,
+    max_examples=150,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

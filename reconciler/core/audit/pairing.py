@@ -39,7 +39,7 @@ def paired(
     """The intents that these records open and close, when the first gets the index `start`.
 
     `opened` maps the open intents that they name to their subjects. A record that breaks the rule
-    is a bug of the caller and fails an assertion.
+    is a bug of the caller: AssertionError.
     """
     opening: dict[int, str] = {}
     closing: set[int] = set()
@@ -49,7 +49,8 @@ def paired(
         if named is not None and named not in closing:
             known = opening.get(named, opened.get(named))
         fault = pairing_fault(record, open_subject=known)
-        assert not fault, f"audit record {index} breaks the pairing of intents: {fault}"
+        if fault:
+            raise AssertionError(f"audit record {index} breaks the pairing of intents: {fault}")
         if record.phase is Phase.INTENT:
             opening[index] = subject(record)
         elif named is not None:
