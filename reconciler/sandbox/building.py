@@ -85,8 +85,7 @@ class _Build:
     def run(self) -> None:
         release = self.release
         self.progress.line(
-            f"building {release.name}, once: usually {duration(release.usual_seconds)} on 2 cores, "
-            "and as long again to fetch the sources on a slow line"
+            f"building {release.name}, once: usually {duration(release.usual_seconds)} on 2 cores"
         )
         started = time.monotonic()
         if release.files:

@@ -1,9 +1,9 @@
 """The directories of running sandboxes, and who holds which.
 
-Separate because starting, stopping and listing all depend on one rule: a sandbox exists as long as
-somebody holds the lock on `NAME.lock`. Its supervisor inherits the lock, so that it goes away
-with the last of the processes that could clean up, however that one ended. What is found unlocked
-was left by a crash, and is removed by whoever comes next.
+Separate because starting, stopping and listing all depend on one rule: a sandbox exists as long
+as somebody holds the lock on `NAME.sandbox-lock`. Its supervisor inherits the lock, so that it goes
+away with the last of the processes that could clean up, however that one ended. What is found
+unlocked was left by a crash, and is removed by whoever comes next; what has no lock is not ours.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 
 from reconciler.sandbox.errors import AlreadyRunning, SandboxError
 
+_LOCK = ".sandbox-lock"
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
 
 
@@ -35,7 +36,7 @@ class SandboxPaths:
 
     @property
     def lock(self) -> Path:
-        return self.root / f"{self.name}.lock"
+        return self.root / f"{self.name}{_LOCK}"
 
     @property
     def failure(self) -> Path:
@@ -81,6 +82,12 @@ def claim(root: Path, name: str) -> Claim:
     paths = SandboxPaths(root, name)
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _exclusive(root):
+        # A sandbox's directory is removed before its lock, so that one without is not a sandbox's.
+        if paths.directory.exists() and not paths.lock.exists():
+            raise SandboxError(
+                f"{paths.directory} exists and is not a sandbox's",
+                hint="choose another name or another directory for sandboxes",
+            )
         descriptor = _try_lock(paths.lock)
         if descriptor is None:
             raise AlreadyRunning(name)
@@ -97,8 +104,8 @@ def running(root: Path) -> list[SandboxPaths]:
         return []
     alive = []
     with _exclusive(root):
-        for name in sorted({path.stem for path in root.iterdir() if path.suffix != ".failure"}):
-            paths = SandboxPaths(root, name)
+        for lock in sorted(root.glob(f"*{_LOCK}")):
+            paths = SandboxPaths(root, lock.name.removesuffix(_LOCK))
             descriptor = _try_lock(paths.lock)
             if descriptor is None:
                 alive.append(paths)

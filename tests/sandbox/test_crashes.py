@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.sandbox.directories import claim, running
-from reconciler.sandbox.errors import AlreadyRunning
+from reconciler.sandbox.errors import AlreadyRunning, SandboxError
 
 from .waiting import is_alive, is_empty, wait_until
 
@@ -108,3 +108,11 @@ def test_a_sweep_spares_what_is_claimed(tmp_path: Path) -> None:
     held = claim(tmp_path, "mine")
     assert running(tmp_path) == [held.paths]
     assert held.paths.directory.is_dir()
+
+
+def test_a_directory_that_is_no_sandboxs_is_never_removed(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(SandboxError, match="is not a sandbox's"):
+        claim(tmp_path, "mine")
+    assert running(tmp_path) == []
+    assert (tmp_path / "mine").is_dir()
