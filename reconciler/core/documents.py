@@ -73,12 +73,12 @@ class Document:
         0.3 ms per kB of text, so it is for problems and not for every field.
         """
         places = yaml_reading.places(self._chunk)
-        return _span(places, _steps(pointer, places), at_key=False)
+        return span_in(places, _steps(pointer, places), at_key=False)
 
     def key_span_at(self, pointer: str | Steps) -> Span:
         """The place of the key of that value."""
         places = yaml_reading.places(self._chunk)
-        return _span(places, _steps(pointer, places), at_key=True)
+        return span_in(places, _steps(pointer, places), at_key=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +169,7 @@ def _check(
     if misfits:
         places = yaml_reading.places(chunk)
         return [
-            Problem(path, _span(places, m.steps, at_key=m.at_key), m.code, m.message, m.hint)
+            Problem(path, span_in(places, m.steps, at_key=m.at_key), m.code, m.message, m.hint)
             for m in misfits
         ]
     metadata = cast(JsonObject, value["metadata"])
@@ -257,7 +257,8 @@ def _type_of(api_version: str, kind: str) -> GroupVersionKind:
     return GroupVersionKind.of(api_version, kind)
 
 
-def _span(places: Mapping[Steps, Place], steps: Steps, *, at_key: bool) -> Span:
+def span_in(places: Mapping[Steps, Place], steps: Steps, *, at_key: bool) -> Span:
+    """Where `steps` lead, or the key of the innermost mapping that could hold what is not there."""
     while steps not in places:
         steps, at_key = steps[:-1], True
     place = places[steps]

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import structlog
+from opentelemetry import context as otel_context
+from opentelemetry import trace
 
 from reconciler.core.errors import FairleadError, Transient
 from reconciler.core.identifiers import ClusterName, CommitSha, short
@@ -28,6 +30,7 @@ from reconciler.engine.sessions import ClusterSession
 from reconciler.ports import Clock, Cluster, Lease, Repository, StateStore
 
 log = structlog.get_logger()
+tracer = trace.get_tracer("fairlead")
 
 RETRY_SECONDS = (1.0, 60.0)
 """First and longest pause before a pass, or a fetch, that failed is repeated."""
@@ -76,6 +79,9 @@ class Engine:
         self._crash: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.head: CommitSha | None = None
         self.fetch_trouble = ""
+        self.fetched_at: float | None = None
+        """When the remote last answered, in monotonic seconds."""
+        self._arrival = trace.set_span_in_context(trace.INVALID_SPAN)
         self.leader = Leader(
             clusters=clusters,
             leases=leases,
@@ -131,6 +137,7 @@ class Engine:
                 continue
             failures = 0
             self.fetch_trouble = ""
+            self.fetched_at = self._clock.monotonic()
             self._arrived(head)
             await self._pause(self._rhythm.poll)
 
@@ -140,7 +147,10 @@ class Engine:
     def _arrived(self, head: CommitSha) -> None:
         if head == self.head:
             return
-        log.info("commit.seen", commit=head)
+        # The root of a trace: every pass for this commit is a part of it.
+        with tracer.start_as_current_span("fetch", attributes={"fairlead.commit": head}) as span:
+            log.info("commit.seen", commit=head)
+            self._arrival = trace.set_span_in_context(span)
         self.head = head
         self._pace = self._pace.arrived(self._clock.monotonic(), busy=self._busy)
         if self._busy:
@@ -171,12 +181,14 @@ class Engine:
         self._superseded.clear()
         self._busy = True
         retry, self._retry_refused = self._retry_refused, False
+        arrival = otel_context.attach(self._arrival)
         try:
             return await self.reconciler.reconcile(head, retry_refused=retry)
         except Superseded:
             log.info("pass.superseded", commit=short(head))
             return True
         finally:
+            otel_context.detach(arrival)
             self._busy = False
 
     async def _remind_for_ever(self) -> None:

@@ -25,6 +25,9 @@ log = structlog.get_logger()
 
 RETRY_SECONDS = 5.0
 
+NOT_CONNECTED = "not connected yet"
+"""The trouble of a cluster that nobody has spoken to since the start."""
+
 
 class Leader:
     """Keeps the sessions. `on_ready` is told of each new one; it must not block."""
@@ -48,7 +51,7 @@ class Leader:
         self._on_ready = on_ready
         self._on_end = on_end
         self.sessions: dict[ClusterName, ClusterSession] = {}
-        self.troubles: dict[ClusterName, str] = dict.fromkeys(clusters, "not connected yet")
+        self.troubles: dict[ClusterName, str] = dict.fromkeys(clusters, NOT_CONNECTED)
 
     async def lead(self, cluster: ClusterName, context: Context) -> None:
         """Hold the lease of one cluster for ever, a session per tenure."""

@@ -1,0 +1,296 @@
+"""Settings of the daemon: connection details and credentials, which are never in Git.
+
+Separate from the config repository on purpose: whoever can merge a commit must not be able to
+point a cluster's name at another API server. The invariants: a secret is only ever named by the
+file that holds it, and settings in use were checked whole, with every problem at its line.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, NamedTuple, TypeAlias
+
+from annotated_types import MinLen
+from pydantic import AfterValidator, BeforeValidator, ValidationInfo, model_validator
+
+from reconciler.core.identifiers import CommitSha, commit_sha
+from reconciler.core.kinds.common import Choice, Part, refusal, unique
+from reconciler.core.kinds.scalars import DnsLabel, Duration, Flag, Maybe, Text, TextForm
+
+BASE_DIRECTORY = "base"
+"""Key of the validation context: the directory that relative paths start from."""
+
+
+class Address(NamedTuple):
+    """Where to listen."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        host, _, port = text.rpartition(":")
+        if int(port) > 65535:
+            raise ValueError(text)
+        return cls(host.strip("[]"), int(port))
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def _resolved(path: Path, info: ValidationInfo) -> Path:
+    base: Path = (info.context or {}).get(BASE_DIRECTORY, Path())
+    return (base / path.expanduser()).absolute()
+
+
+def _path(value: object) -> object:
+    # pydantic would take bytes, and "" for the current directory.
+    if not isinstance(value, str | Path) or not str(value):
+        raise refusal("is not a path", hint="name a file or directory")
+    return value
+
+
+def _place(text: str, info: ValidationInfo) -> str:
+    """A path as a path, and anything else as it is."""
+    if text.startswith(("./", "../", "~/")):
+        return str(_resolved(Path(text), info))
+    return text
+
+
+def _state_place(text: str, info: ValidationInfo) -> str:
+    return text if "://" in text else str(_resolved(Path(text), info))
+
+
+FilePath: TypeAlias = Annotated[Path, BeforeValidator(_path), AfterValidator(_resolved)]
+RemotePlace: TypeAlias = Annotated[Text, AfterValidator(_place)]
+StatePlace: TypeAlias = Annotated[Text, AfterValidator(_state_place)]
+ListenAddress: TypeAlias = Annotated[
+    Address,
+    TextForm(
+        what="host and port",
+        pattern=r"^([A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}$",
+        hint="write host:port, such as 127.0.0.1:9460",
+        examples=("127.0.0.1:9460", "[::1]:9460"),
+        read=Address.parse,
+    ),
+]
+HttpUrl: TypeAlias = Annotated[
+    str,
+    TextForm(
+        what="the URL of an HTTP server without credentials",
+        pattern=r"^https?://[^\s/@?#]+(/[^\s@?#]*)?$",
+        hint="write http://host:port or https://host:port, with no user and no password",
+        examples=("http://127.0.0.1:4318",),
+    ),
+]
+FullCommit: TypeAlias = Annotated[
+    CommitSha,
+    TextForm(
+        what="the full SHA of a commit",
+        pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$",
+        hint="write all of its 40 digits: git rev-parse COMMIT",
+        examples=("5c6dc8a1b0c8f9f2b1c2d3e4f5061728394a5b6c",),
+        read=commit_sha,
+    ),
+]
+LogName: TypeAlias = Annotated[
+    str,
+    TextForm(
+        what="the name of a log",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$",
+        hint="use a name that nobody else gives a log, such as fairlead.example.com/ml-platform",
+        examples=("fairlead.example.com/ml-platform",),
+        longest=253,
+    ),
+]
+
+
+class Credentials(Part):
+    """Files with what the remote asks for. They are read again at every use."""
+
+    username: Text = "git"
+    """User name for https; most forges accept any with a token."""
+    token_file: Maybe[FilePath] = None
+    """File with the access token or password for https."""
+    ssh_key_file: Maybe[FilePath] = None
+    """File with the private key for ssh, without a passphrase."""
+    known_hosts_file: Maybe[FilePath] = None
+    """File with the host keys to accept for ssh, in OpenSSH's format."""
+
+    @model_validator(mode="after")
+    def _require_known_hosts(self) -> Credentials:
+        if self.ssh_key_file and not self.known_hosts_file:
+            raise refusal(
+                "gives sshKeyFile without knownHostsFile",
+                hint="name a file with the host's key; ssh-keyscan prints it",
+            )
+        return self
+
+
+class RepositorySettings(Part):
+    """The config repository."""
+
+    name: DnsLabel
+    """`metadata.name` of its fairlead.yaml. Objects are labelled with it, so it never changes."""
+    url: RemotePlace
+    """https://, ssh://, user@host:path, file:// or a path; without credentials.
+
+    A relative path begins with `./` or `../`.
+    """
+    branch: Text = "main"
+    """The branch that is applied."""
+    poll: Duration = timedelta(seconds=10)
+    """How often the branch is looked at when no webhook says that it moved."""
+    mirror: Maybe[FilePath] = None
+    """Directory of the bare mirror; `mirror.git` in `directory` by default."""
+    credentials: Credentials = Credentials()
+    """Files with what the remote asks for."""
+    allowed_signers_file: Maybe[FilePath] = None
+    """File of allowed signers in OpenSSH's format. Needed when the policy asks for signatures."""
+    trusted_commits: tuple[FullCommit, ...] = ()
+    """Commits whose whole history counts as signed: where signing began."""
+
+
+class ClusterSettings(Choice):
+    """How one cluster is reached, and as whom."""
+
+    choices: ClassVar[tuple[str, ...]] = ("kubeconfig", "in_cluster")
+
+    name: DnsLabel
+    """`metadata.name` of its Cluster document."""
+    kubeconfig: Maybe[FilePath] = None
+    """Kubeconfig file."""
+    in_cluster: Maybe[Literal[True]] = None
+    """The cluster that the daemon runs in, by its pod's service account."""
+    context: str = ""
+    """Context in the kubeconfig; its current one by default."""
+    allow_exec: Flag = False
+    """Whether the kubeconfig may name a program to run for credentials."""
+
+
+class StateSettings(Part):
+    """Where audit log and ledgers are kept."""
+
+    url: Maybe[StatePlace] = None
+    """File of a SQLite database, or postgresql://user@host/database; `state.db` in `directory`
+    by default."""
+    password_file: Maybe[FilePath] = None
+    """File with the password of the PostgreSQL user."""
+
+    @model_validator(mode="after")
+    def _refuse_password(self) -> StateSettings:
+        _, _, rest = (self.url or "").partition("://")
+        if "@" in rest and ":" in rest.partition("@")[0]:
+            raise refusal("has a password in its url", hint="move it to a file, as passwordFile")
+        return self
+
+
+class LeaseSettings(Part):
+    """One writer per cluster, by a Lease object in it."""
+
+    enabled: Flag = True
+    """Without it, nothing but you keeps a second daemon from writing to the same clusters."""
+    namespace: DnsLabel = "fairlead-system"
+    """Namespace of the Lease, which must exist."""
+    duration: Duration = timedelta(seconds=15)
+    """How long a daemon that vanished keeps others out."""
+
+    @model_validator(mode="after")
+    def _require_time(self) -> LeaseSettings:
+        if not 3 <= self.duration.total_seconds() <= 300:
+            raise refusal("has a duration that cannot work", hint="give 3s to 5m")
+        return self
+
+
+class WebhookSettings(Part):
+    """Push notifications of the Git server."""
+
+    secret_file: FilePath
+    """File with the secret that the Git server signs its notifications with."""
+
+
+class AnchorSettings(Part):
+    """A place outside the log that keeps its signed checkpoints."""
+
+    repository: FilePath
+    """Bare Git repository, made when absent. Better owned by another user than the log's."""
+    url: Maybe[RemotePlace] = None
+    """Where its ref is pushed to, as for the config repository; nowhere by default."""
+    credentials: Credentials = Credentials()
+    """Files with what that remote asks for."""
+
+
+class AuditSettings(Part):
+    """The audit log."""
+
+    origin: Maybe[LogName] = None
+    """Name of the log, for good; `fairlead/` and the repository's name by default."""
+    key_file: Maybe[FilePath] = None
+    """File with the signing key, made when absent; `audit.key` in `directory` by default."""
+    anchor: Maybe[AnchorSettings] = None
+    """A place outside the log that keeps its signed checkpoints."""
+
+
+class TelemetrySettings(Part):
+    """Where traces go."""
+
+    otlp_endpoint: Maybe[HttpUrl] = None
+    """Collector of OpenTelemetry traces over HTTP; none by default."""
+
+
+class LogSettings(Part):
+    """What the daemon says on standard error."""
+
+    format: Literal["auto", "json", "console"] = "auto"
+    """`auto` is `console` on a terminal and `json` elsewhere."""
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least severe messages that are shown."""
+
+
+class Settings(Part):
+    """Settings of the daemon."""
+
+    directory: FilePath = Path("/var/lib/fairlead")
+    """Where everything is kept that has no place of its own."""
+    repository: RepositorySettings
+    """The config repository."""
+    clusters: Annotated[
+        tuple[ClusterSettings, ...],
+        MinLen(1),
+        AfterValidator(lambda items: unique(items, name=lambda item: item.name)),
+    ]
+    """The clusters, by the names that the repository gives them."""
+    state: StateSettings = StateSettings()
+    """Where audit log and ledgers are kept."""
+    lease: LeaseSettings = LeaseSettings()
+    """One writer per cluster, by a Lease object in it."""
+    listen: ListenAddress = Address("127.0.0.1", 9460)
+    """Address of the HTTP endpoints. They ask nobody who they are: keep it on the loopback, or
+    behind something that does."""
+    webhook: Maybe[WebhookSettings] = None
+    """Push notifications of the Git server; without a secret there is no endpoint for them."""
+    audit: AuditSettings = AuditSettings()
+    """The audit log."""
+    telemetry: TelemetrySettings = TelemetrySettings()
+    """Where traces go."""
+    log: LogSettings = LogSettings()
+    """What the daemon says on standard error."""
+    rights: Literal["least", "unrestricted-for-development"] = "least"
+    """`least` refuses to run with wildcard rights, `escalate` or any verb on secrets."""
+
+    @property
+    def mirror(self) -> Path:
+        return self.repository.mirror or self.directory / "mirror.git"
+
+    @property
+    def state_place(self) -> str:
+        return self.state.url or str(self.directory / "state.db")
+
+    @property
+    def audit_origin(self) -> str:
+        return self.audit.origin or f"fairlead/{self.repository.name}"
+
+    @property
+    def audit_key(self) -> Path:
+        return self.audit.key_file or self.directory / "audit.key"

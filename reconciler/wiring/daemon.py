@@ -1,0 +1,126 @@
+"""The daemon, wired: settings to ports to engine to endpoints.
+
+Separate from the factories of the ports, which other commands use as well. The invariant: what is
+opened here is closed here, in the opposite order, whatever happens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
+
+from opentelemetry.sdk.trace import TracerProvider
+
+from reconciler.core.identifiers import ClusterName
+from reconciler.engine.books import Books
+from reconciler.engine.checkpointing import Checkpointer
+from reconciler.engine.driving import Engine, Rhythm
+from reconciler.engine.guarding import GuardedLease
+from reconciler.engine.notifying import NotifyingStore
+from reconciler.engine.performing import Context
+from reconciler.ports import Cluster, Lease
+from reconciler.settings import Settings
+from reconciler.surfaces.daemon import Backlog, Daemon, bound_socket
+from reconciler.surfaces.http_endpoints import Endpoints
+from reconciler.surfaces.metrics import MeasuredCluster, Metrics
+from reconciler.telemetry import set_up_logging, set_up_tracing
+from reconciler.wiring.ports import PortFactories, webhook_secret
+
+
+def run_daemon(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT, as a process of its own."""
+    set_up_logging(settings.log)
+    metrics = Metrics()
+    provider = set_up_tracing(
+        settings.telemetry, repository=settings.repository.name, processors=[metrics.spans]
+    )
+    try:
+        asyncio.run(_run_until_signal(settings, metrics))
+    finally:
+        _flush(provider)
+
+
+def _flush(provider: TracerProvider) -> None:
+    # Spans that no collector takes are no reason to fail a stop that went well.
+    with suppress(Exception):
+        provider.shutdown()
+
+
+async def _run_until_signal(settings: Settings, metrics: Metrics) -> None:
+    stop = asyncio.Event()
+    with _signals(stop):
+        await serve(settings, stop=stop, metrics=metrics)
+
+
+@contextmanager
+def _signals(stop: asyncio.Event) -> Iterator[None]:
+    """The first signal asks to stop; a second one ends the process as signals do."""
+    loop = asyncio.get_running_loop()
+    numbers = (signal.SIGTERM, signal.SIGINT)
+
+    def stop_once() -> None:
+        stop.set()
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+    for number in numbers:
+        loop.add_signal_handler(number, stop_once)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+async def serve(
+    settings: Settings,
+    *,
+    stop: asyncio.Event,
+    factories: PortFactories | None = None,
+    metrics: Metrics | None = None,
+    listening: socket.socket | None = None,
+) -> None:
+    """Run a daemon until `stop` is set. Raises what makes going on impossible.
+
+    `factories` replaces ports, and `listening` the socket at `settings.listen`, for tests and
+    simulations.
+    """
+    make, metrics = factories or PortFactories(), metrics or Metrics()
+    clock, backlog = make.clock(), Backlog()
+    async with AsyncExitStack() as opened:
+        secret = webhook_secret(settings)
+        signer = make.signer(settings)
+        listening = opened.enter_context(listening or bound_socket(*settings.listen))
+        state = await opened.enter_async_context(make.state(settings))
+        anchor = await opened.enter_async_context(make.anchor(settings))
+        repository = await opened.enter_async_context(make.repository(settings))
+        clusters: dict[ClusterName, Cluster] = {}
+        leases: dict[ClusterName, Lease] = {}
+        for chosen in settings.clusters:
+            connection = await opened.enter_async_context(make.connection(settings, chosen, clock))
+            cluster = MeasuredCluster(connection.cluster, metrics)
+            clusters[cluster.name] = cluster
+            leases[cluster.name] = GuardedLease(
+                connection.lease, cluster, tolerant=settings.rights != "least"
+            )
+        store = NotifyingStore(state, backlog, metrics.count_records)
+        context = Context(
+            repository=settings.repository.name, actor=f"fairlead@{socket.gethostname()}"
+        )
+        engine = Engine(
+            repository=repository,
+            clusters=clusters,
+            leases=leases,
+            store=store,
+            books=await Books.open(store, list(clusters)),
+            clock=clock,
+            context=context,
+            rhythm=Rhythm(poll=settings.repository.poll.total_seconds()),
+        )
+        endpoints = Endpoints(engine, clock=clock, metrics=metrics, webhook_secret=secret)
+        checkpointer = Checkpointer(state, signer, anchor)
+        daemon = Daemon(engine, checkpointer, backlog, clock, context, stop)
+        await daemon.run(endpoints.application(), listening)

@@ -1,0 +1,204 @@
+"""How each port is made of the settings.
+
+Separate from what is built upon them, so that tests and simulations can make some otherwise. The
+invariant: whatever was opened is closed again, whichever later step fails.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+from sqlalchemy import make_url
+
+from reconciler.adapters.audit_anchor_git import GitAnchor
+from reconciler.adapters.audit_anchor_push import AnchorRemote
+from reconciler.adapters.audit_key_file import load_signer
+from reconciler.adapters.clocks import SystemClock
+from reconciler.adapters.cluster_credentials import ClusterAccess, InCluster, Kubeconfig
+from reconciler.adapters.cluster_kubernetes import KubernetesCluster
+from reconciler.adapters.cluster_lease import ClusterLease, KubernetesLeaseStore
+from reconciler.adapters.git_mirror import GitMirror
+from reconciler.adapters.git_remotes import GitCredentials, GitSource
+from reconciler.adapters.git_signatures import SignatureVerifier
+from reconciler.adapters.lease_memory import MemoryLeaseStore
+from reconciler.adapters.state_sql import open_state, open_state_for_reading
+from reconciler.core.audit.notes import Signer
+from reconciler.core.errors import Misconfigured
+from reconciler.core.identifiers import ClusterName
+from reconciler.ports import (
+    AuditLog,
+    CheckpointAnchor,
+    Clock,
+    Cluster,
+    Lease,
+    Repository,
+    StateStore,
+)
+from reconciler.settings import ClusterSettings, Credentials, Settings
+
+
+class State(StateStore, AuditLog, Protocol):
+    """The state database: the records, and the tree over them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """One cluster and the lease in it."""
+
+    cluster: Cluster
+    lease: Lease
+
+
+Opened: TypeAlias = AbstractAsyncContextManager
+"""What a factory returns: entered to use the port, left to close it."""
+
+
+@asynccontextmanager
+async def mirror_of(settings: Settings) -> AsyncIterator[Repository]:
+    given = settings.repository
+    verifier = None
+    if given.allowed_signers_file:
+        verifier = SignatureVerifier(given.allowed_signers_file, trusted=given.trusted_commits)
+    source = GitSource(
+        url=given.url, branch=given.branch, credentials=git_credentials(given.credentials)
+    )
+    settings.mirror.parent.mkdir(parents=True, exist_ok=True)
+    mirror = GitMirror(source, settings.mirror, verifier=verifier)
+    try:
+        yield mirror
+    finally:
+        mirror.close()
+
+
+def git_credentials(given: Credentials) -> GitCredentials:
+    return GitCredentials(
+        username=given.username,
+        token_file=given.token_file,
+        ssh_key=given.ssh_key_file,
+        known_hosts=given.known_hosts_file,
+    )
+
+
+@asynccontextmanager
+async def connection_to(
+    settings: Settings, chosen: ClusterSettings, clock: Clock
+) -> AsyncIterator[Connection]:
+    cluster = KubernetesCluster(ClusterName(chosen.name), access_to(chosen), clock=clock)
+    store = (
+        KubernetesLeaseStore(
+            cluster.connection,
+            namespace=settings.lease.namespace,
+            name=f"fairlead-{settings.repository.name}",
+            clock=clock,
+        )
+        if settings.lease.enabled
+        else MemoryLeaseStore()
+    )
+    lease = ClusterLease(
+        store, identity=process_identity(), clock=clock, duration=settings.lease.duration
+    )
+    try:
+        yield Connection(cluster, lease)
+    finally:
+        await cluster.close()
+
+
+def access_to(chosen: ClusterSettings) -> ClusterAccess:
+    if chosen.kubeconfig is None:
+        return InCluster()
+    return Kubeconfig(chosen.kubeconfig, chosen.context, chosen.allow_exec)
+
+
+def process_identity() -> str:
+    """Unique to this process for ever: a restarted one must not take itself for the old one."""
+    return f"{socket.gethostname()}_{os.getpid()}_{secrets.token_hex(4)}"
+
+
+@asynccontextmanager
+async def state_of(settings: Settings) -> AsyncIterator[State]:
+    state = await open_state(_database(settings))
+    try:
+        yield state
+    finally:
+        await state.close()
+
+
+@asynccontextmanager
+async def state_for_reading(settings: Settings) -> AsyncIterator[State]:
+    """The state as somebody else keeps it. Raises Missing when there is none yet."""
+    state = await open_state_for_reading(_database(settings))
+    try:
+        yield state
+    finally:
+        await state.close()
+
+
+def _database(settings: Settings) -> str:
+    file = settings.state.password_file
+    if file is None:
+        return settings.state_place
+    password = _secret_in(file)
+    return make_url(settings.state_place).set(password=password).render_as_string(False)
+
+
+def _secret_in(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misconfigured(
+            f"cannot read {file}: {type(error).__name__}",
+            hint="give the daemon's user the right to read it",
+        ) from None
+
+
+def signer_of(settings: Settings) -> Signer:
+    return load_signer(settings.audit_key, name=settings.audit_origin)
+
+
+@asynccontextmanager
+async def anchor_of(settings: Settings) -> AsyncIterator[CheckpointAnchor | None]:
+    given = settings.audit.anchor
+    if given is None:
+        yield None
+        return
+    push = None
+    if given.url:
+        source = GitSource(url=given.url, credentials=git_credentials(given.credentials))
+        push = AnchorRemote(source).push
+    anchor = GitAnchor(given.repository, push=push)
+    try:
+        yield anchor
+    finally:
+        anchor.close()
+
+
+def webhook_secret(settings: Settings) -> bytes | None:
+    """None when there is no endpoint; an empty secret would let everybody in."""
+    if settings.webhook is None:
+        return None
+    secret = _secret_in(settings.webhook.secret_file).encode()
+    if len(secret) < 16:
+        raise Misconfigured(
+            f"the webhook secret in {settings.webhook.secret_file} has fewer than 16 bytes",
+            hint="make one with: openssl rand -hex 32",
+        )
+    return secret
+
+
+@dataclass(frozen=True, slots=True)
+class PortFactories:
+    """What `serve` builds upon. Replace what a test wants otherwise: `replace(factories, …)`."""
+
+    clock: Callable[[], Clock] = SystemClock
+    repository: Callable[[Settings], Opened[Repository]] = mirror_of
+    connection: Callable[[Settings, ClusterSettings, Clock], Opened[Connection]] = connection_to
+    state: Callable[[Settings], Opened[State]] = state_of
+    signer: Callable[[Settings], Signer] = signer_of
+    anchor: Callable[[Settings], Opened[CheckpointAnchor | None]] = anchor_of
