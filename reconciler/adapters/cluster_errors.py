@@ -242,9 +242,11 @@ def _without_values(message: str) -> str:
 def _end_of_value(message: str, start: int) -> int:
     """Where the value that begins at `start` ends: JSON, a Go string, or up to the next `: `."""
     try:
-        return _DECODER.raw_decode(message, start)[1]
+        end = _DECODER.raw_decode(message, start)[1]
     except ValueError:
-        pass  # not JSON: a Go string with other escapes, or a Go struct
+        end = start  # not JSON: a Go string with other escapes, or a Go struct
+    if end > start and message[end : end + 1] in {":", ",", "]", ""}:
+        return end
     if quoted := _QUOTED.match(message, start):
         return quoted.end()
     # A Go struct may hold `: ` itself: keep only what follows the last one of this sentence.

@@ -146,7 +146,8 @@ class MemoryCluster:
         body = self._store.get(key)
         return copied(body) if body else None
 
-    def keys(self) -> tuple[ObjectKey, ...]:
+    def object_keys(self) -> tuple[ObjectKey, ...]:
+        """All objects, the initial namespaces among them."""
         return tuple(self._store.ordered_keys())
 
     def serve(self, resource: ApiResource) -> None:

@@ -75,7 +75,6 @@ class Reflector:
                         yield event
                         if isinstance(event, Listed):
                             version = event.resource_version
-                self._failures = 0
                 async with aclosing(self._streaming(version)) as streaming:
                     async for event in streaming:
                         yield event
@@ -107,6 +106,7 @@ class Reflector:
                 async with aclosing(self._one_connection(version)) as progress:
                     async for step in progress:
                         silent = False
+                        self._failures = 0
                         version = step.resource_version
                         if step.event is not None:
                             yield step.event
@@ -138,10 +138,10 @@ class Reflector:
 
     async def _pause(self, error: Transient) -> None:
         shortest, longest = BACKOFF_SECONDS
-        if isinstance(error, Expired) and self._failures == 0:
-            return
-        backoff = min(longest, shortest * 2 ** min(self._failures, 16))
         self._failures += 1
+        if isinstance(error, Expired) and self._failures == 1:
+            return
+        backoff = min(longest, shortest * 2 ** min(self._failures - 1, 16))
         jittered = backoff * (0.5 + self._jitter() / 2)
         asked = error.retry_after if isinstance(error, Throttled) else 0.0
         await self._clock.sleep(max(jittered, asked))

@@ -33,6 +33,10 @@ class MemoryLeaseStore:
         self._record = replace(record, version=str(self._version))
         return self._record
 
+    def forget(self) -> None:
+        """Somebody deletes the Lease object."""
+        self._record = None
+
     async def _answer(self) -> None:
         await asyncio.sleep(0)
         if self.error is not None:
