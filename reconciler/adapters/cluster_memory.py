@@ -146,7 +146,7 @@ class MemoryCluster:
         body = self._store.get(key)
         return copied(body) if body else None
 
-    def object_keys(self) -> tuple[ObjectKey, ...]:
+    def keys(self) -> tuple[ObjectKey, ...]:
         """All objects, the initial namespaces among them."""
         return tuple(self._store.ordered_keys())
 

@@ -222,5 +222,5 @@ async def test_the_same_calls_give_the_same_objects() -> None:
         cluster = MemoryCluster(ClusterName("memory"), clock=VirtualClock())
         await cluster.apply(config_map(), dry_run=False)
         await cluster.apply(deployment(), dry_run=False)
-        runs.append([cluster.peek(key) for key in cluster.object_keys()])
+        runs.append(list(map(cluster.peek, cluster.keys())))
     assert runs[0] == runs[1]
