@@ -41,8 +41,10 @@ class Lane:
         self._calls.put(settle)
         return await asyncio.wrap_future(future)
 
-    def close(self) -> None:
-        """End the thread after the calls already made."""
+    def close(self, last: Callable[[], None] | None = None) -> None:
+        """End the thread after the calls already made, and `last`."""
+        if last is not None:
+            self._calls.put(last)
         self._calls.put(None)
 
     def _serve(self) -> None:

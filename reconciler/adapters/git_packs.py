@@ -7,16 +7,13 @@ removed only after all its objects are in another one that is complete on disk.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pygit2
 
 PACKS_LIMIT = 50
-"""Packs to leave alone. Merging 50 packs of one commit each takes 5 ms."""
-
-_SMALL_BYTES = 4 << 20
-"""Only packs below are merged, so that the cost follows the new commits and not the history."""
+"""Packs to leave alone."""
 
 _FANOUT = 8 + 255 * 4
 _NAMES = 8 + 256 * 4
@@ -27,11 +24,10 @@ def consolidate(repository: pygit2.Repository, directory: Path) -> int:
 
     Other handles of the repository may have to be opened again.
     """
-    if sum(1 for _ in directory.glob("*.pack")) <= PACKS_LIMIT:
+    packs = sorted((pack.stat().st_size, pack) for pack in directory.glob("*.pack"))
+    if len(packs) <= PACKS_LIMIT:
         return 0
-    small = [pack for pack in directory.glob("*.pack") if pack.stat().st_size < _SMALL_BYTES]
-    if len(small) < 2:
-        return 0
+    small = _small(packs)
     merged = pygit2.PackBuilder(repository)
     for pack in small:
         for oid in _objects(pack.with_suffix(".idx")):
@@ -45,6 +41,22 @@ def consolidate(repository: pygit2.Repository, directory: Path) -> int:
         pack.with_suffix(".idx").unlink(missing_ok=True)
         pack.unlink(missing_ok=True)
     return len(gone)
+
+
+def _small(packs: Sequence[tuple[int, Path]]) -> Sequence[Path]:
+    """The smallest packs, up to the first that outweighs those before it.
+
+    So sizes at least double from pack to pack (as with `git repack --geometric`): the number of
+    packs grows with the logarithm of the history, and so does what each object costs.
+    """
+    total = 0
+    small: list[Path] = []
+    for size, pack in packs:
+        if len(small) > 1 and size > total:
+            break
+        total += size
+        small.append(pack)
+    return small
 
 
 def _objects(index: Path) -> Iterator[pygit2.Oid]:

@@ -50,6 +50,15 @@ class Scheme(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class _Origin:
+    """Where credentials may go."""
+
+    scheme: Scheme
+    host: str = ""
+    port: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class GitCredentials:
     """Files that hold what the remote asks for. Their contents are never kept."""
 
@@ -86,7 +95,8 @@ class Remote:
         self.source = source
         self.branch = source.branch
         self._reference = f"refs/heads/{source.branch}"
-        self.scheme, self._host, self._path = _parse(source.url)
+        self._origin, self._path = _parse(source.url)
+        self.scheme, self._host = self._origin.scheme, self._origin.host
         if not pygit2.reference_is_valid_name(self._reference):
             raise Misconfigured(f"{printable(source.branch)!r} is not a name of a branch")
         self._check_credentials()
@@ -105,8 +115,8 @@ class Remote:
             )
 
     def is_at(self, url: str) -> bool:
-        """Whether `url`, as libgit2 reports it, is on the configured host."""
-        return _parse(_USERINFO.sub("//", url))[1] == self._host
+        """Whether `url`, which may be where a redirect led, is at the configured place."""
+        return _parse(_USERINFO.sub("//", url))[0] == self._origin
 
     def __str__(self) -> str:
         return printable(_USERINFO.sub("//", self.source.url))
@@ -249,28 +259,28 @@ class _Callbacks(pygit2.RemoteCallbacks):
             )
 
 
-def _parse(url: str) -> tuple[Scheme, str, str]:
-    """Scheme, host and, of a local repository, the path."""
+def _parse(url: str) -> tuple[_Origin, str]:
+    """The origin and, of a local repository, the path."""
     if url.startswith("/"):
-        return Scheme.LOCAL, "", url
+        return _Origin(Scheme.LOCAL), url
     if "://" not in url and (found := _SCP_LIKE.fullmatch(url)):
-        return Scheme.SSH, found["host"], ""
+        return _Origin(Scheme.SSH, found["host"]), ""
     try:
         parts = urlsplit(url)
-        scheme, host = Scheme(parts.scheme), parts.hostname or ""
+        origin = _Origin(Scheme(parts.scheme), parts.hostname or "", parts.port)
     except ValueError:
         raise Misconfigured(
             f"{printable(_USERINFO.sub('//', url))!r} is not the URL of a repository",
             hint="use https://, ssh://, user@host:path, file:// or an absolute path",
         ) from None
-    if parts.password or (parts.username and scheme is not Scheme.SSH):
+    if parts.password or (parts.username and origin.scheme is not Scheme.SSH):
         raise Misconfigured(
-            f"the URL of the repository at {host} holds credentials",
+            f"the URL of the repository at {origin.host} holds credentials",
             hint="remove them from the URL and name a token file",
         )
-    if (not host) != (scheme is Scheme.LOCAL):
+    if (not origin.host) != (origin.scheme is Scheme.LOCAL):
         raise Misconfigured(f"{printable(url)!r} does not say on which host the repository is")
-    return scheme, host, unquote(parts.path) if scheme is Scheme.LOCAL else ""
+    return origin, unquote(parts.path) if origin.scheme is Scheme.LOCAL else ""
 
 
 def _install_known_hosts(known_hosts: Path | None, *, home: Path) -> None:
@@ -303,7 +313,7 @@ def _in_our_words(error: Exception, *, text: str, place: str) -> FairleadError:
         )
     if "No space left" in text:
         return Unavailable(f"no space left to mirror {place}", hint="free space on the disk")
-    if isinstance(error, pygit2.errors.NotFoundError) or "status code: 404" in text:
+    if "status code: 404" in text or "epository not found" in text:
         return Missing(f"{place} holds no repository: {text}", hint="correct its URL")
     if "owned by current user" in text:
         return Forbidden(

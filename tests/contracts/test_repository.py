@@ -90,7 +90,19 @@ async def test_a_commit_is_found_by_the_name_of_the_branch(world: World) -> None
 
 @pytest.mark.parametrize(
     "revision",
-    [NOWHERE, "other", "", "HEAD", "main~1", "main@{0}", ":/change", "..", "--all", "a\nb", "$(id)"],
+    [
+        NOWHERE,
+        "other",
+        "",
+        "HEAD",
+        "main~1",
+        "main@{0}",
+        ":/change",
+        "..",
+        "--all",
+        "a\nb",
+        "$(id)",
+    ],
 )
 async def test_any_other_revision_is_missing(world: World, revision: str) -> None:
     world.remote.push({"a.yaml": b"1"})
