@@ -23,7 +23,7 @@ from reconciler.core.grants import (
     role_direction,
 )
 from reconciler.core.identifiers import ObjectKey
-from reconciler.core.manifests import JsonObject, Manifest, manifest_of
+from reconciler.core.manifests import JsonObject, JsonValue, Manifest, manifest_of
 
 
 class Wave(IntEnum):
@@ -78,6 +78,9 @@ _GRANTS: Final[frozenset[Type]] = frozenset(
         (_GATEWAY, "ReferenceGrant"),
     }
 )
+
+_AGGREGATES: Final = f"{_RBAC}/aggregate-to-"
+"""Labels by which the default user-facing roles take in a ClusterRole."""
 
 # They lead traffic to workloads: there when those are healthy, gone before those are.
 _TRAFFIC: Final[frozenset[Type]] = frozenset(
@@ -155,10 +158,20 @@ def wave_of(*, before: Manifest | None, after: Manifest | None) -> Wave:
         return Wave.FOUNDATION
     if kind in _RESTRICTIONS or kind in _GRANTS:
         return _wave_of_access(kind, before, after)
-    if kind in _TRAFFIC or kind in _CALLBACKS:
+    if kind in _TRAFFIC or kind in _CALLBACKS or _redirects(kind, before, after):
         return Wave.WIDENING
     # Kinds we do not know are mostly custom resources that run something.
     return Wave.CONFIGURATION if kind in _CONFIGURATION else Wave.WORKLOADS
+
+
+def _redirects(kind: Type, before: Manifest | None, after: Manifest) -> bool:
+    """Whether a Service sends its traffic to other pods than before: those must be healthy."""
+    return kind == ("", "Service") and before is not None and _selector(before) != _selector(after)
+
+
+def _selector(service: Manifest) -> JsonValue:
+    spec = service.body.get("spec")
+    return spec.get("selector") if isinstance(spec, dict) else None
 
 
 def _wave_of_deletion(kind: Type) -> Wave:
@@ -169,11 +182,33 @@ def _wave_of_deletion(kind: Type) -> Wave:
 
 def _wave_of_access(kind: Type, before: Manifest | None, after: Manifest) -> Wave:
     if before is None:
-        return Wave.WIDENING if kind in _GRANTS else Wave.TIGHTENING
+        if kind not in _GRANTS:
+            return Wave.TIGHTENING
+        return Wave.CONFIGURATION if _serves_workloads(after) else Wave.WIDENING
     if kind not in _DIRECTIONS:
         return Wave.WIDENING if kind in _GRANTS else Wave.TIGHTENING
     direction = _DIRECTIONS[kind](before.body, after.body)
     return Wave.WIDENING if direction.gives else Wave.TIGHTENING
+
+
+def _serves_workloads(grant: Manifest) -> bool:
+    """Whether a new grant is something that pods may need to become healthy.
+
+    An operator that elects a leader is not ready without its own RoleBinding. A role alone gives
+    nobody anything, unless it is aggregated into one that is bound already. What is given to
+    people waits until everything runs.
+    """
+    if grant.key.kind in ("Role", "ClusterRole"):
+        metadata = grant.body["metadata"]
+        assert isinstance(metadata, dict)
+        labels = metadata.get("labels") or {}
+        assert isinstance(labels, dict)
+        return not any(label.startswith(_AGGREGATES) for label in labels)
+    subjects = grant.body.get("subjects")
+    return isinstance(subjects, list) and all(
+        isinstance(subject, dict) and subject.get("kind") == "ServiceAccount"
+        for subject in subjects
+    )
 
 
 def stepping_stone(before: Manifest | None, after: Manifest | None) -> Manifest | None:

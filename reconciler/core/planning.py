@@ -15,7 +15,13 @@ from typing import TypeAlias, cast
 from reconciler.core.audit.records import Reason
 from reconciler.core.budget import deletions_within
 from reconciler.core.desired import DesiredState
-from reconciler.core.diffing import FieldChange, field_changes, owned_digest, restarts
+from reconciler.core.diffing import (
+    FieldChange,
+    field_changes,
+    intent_changes,
+    owned_digest,
+    restarts,
+)
 from reconciler.core.errors import Cause
 from reconciler.core.identifiers import ClusterName, CommitSha, ObjectKey
 from reconciler.core.kinds.repository import RepositorySpec
@@ -170,10 +176,9 @@ def _writes(candidate: Candidate, accepted: Accepted | None, head: CommitSha) ->
     fields: tuple[FieldChange, ...] = ()
     hidden = 0
     action = Action.CREATE
-    if live is not None:
-        stored = accepted.body if accepted and accepted.body is not None else desired.body
-        fields, hidden = field_changes(live.body, stored)
-        action = Action.ADOPT if live.owned == owned_digest(stored) else Action.UPDATE
+    if live is not None and accepted is not None and accepted.body is not None:
+        fields, hidden = field_changes(live.body, accepted.body)
+        action = Action.ADOPT if live.owned == owned_digest(accepted.body) else Action.UPDATE
     whole = Change(
         unit=candidate.unit,
         key=candidate.key,
@@ -211,20 +216,19 @@ def _writes(candidate: Candidate, accepted: Accepted | None, head: CommitSha) ->
 
 
 def _removal(candidate: Candidate, head: CommitSha) -> Change:
-    live = candidate.live
-    api_version = (
-        live.api_version if live else candidate.entry.api_version if candidate.entry else ""
-    )
+    live, entry, previous = candidate.live, candidate.entry, candidate.previous
+    api_version = live.api_version if live else entry.api_version if entry else ""
     return Change(
         unit=candidate.unit,
         key=candidate.key,
         api_version=api_version,
         action=Action.DELETE if live else Action.FORGET,
         reason=Reason.COMMIT,
-        wave=wave_of(before=candidate.previous, after=None),
+        # Of an orphan, or a creation that was never confirmed, the key is all we know.
+        wave=wave_of(before=previous, after=None) if previous else Wave.DELETION,
         stage=candidate.stage,
         commit=head,
-        previous=candidate.previous,
+        previous=previous,
         uid=live.uid if live else "",
     )
 
@@ -233,7 +237,6 @@ def _replacement(candidate: Candidate, head: CommitSha) -> Change:
     desired, live = candidate.desired, candidate.live
     assert desired is not None
     assert live is not None
-    fields, hidden = field_changes(live.body, desired.body)
     return Change(
         unit=candidate.unit,
         key=candidate.key,
@@ -245,8 +248,7 @@ def _replacement(candidate: Candidate, head: CommitSha) -> Change:
         commit=head,
         desired=desired,
         previous=candidate.previous,
-        fields=fields,
-        hidden=hidden,
+        fields=intent_changes(candidate.previous, desired),
         restarts=True,
         uid=live.uid,
     )

@@ -13,7 +13,7 @@ from dataclasses import replace
 from reconciler.core.audit.records import Reason
 from reconciler.core.desired import Unit
 from reconciler.core.identifiers import CommitSha, ObjectKey, UnitName
-from reconciler.core.ordering import wave_of
+from reconciler.core.ordering import Wave, wave_of
 from reconciler.core.outstanding import Candidate, ClusterView, as_left
 from reconciler.core.plans import Action, Change
 
@@ -73,7 +73,7 @@ def _take_away(candidate: Candidate, commit: CommitSha) -> Change:
         api_version=live.api_version if live else entry.api_version,
         action=Action.DELETE,
         reason=Reason.COMPENSATION,
-        wave=wave_of(before=candidate.previous, after=None),
+        wave=wave_of(before=entry.applied.manifest, after=None) if entry.applied else Wave.DELETION,
         stage=candidate.stage,
         commit=commit,
         previous=candidate.previous,

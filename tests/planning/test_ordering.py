@@ -80,8 +80,8 @@ def stone(before: Manifest, after: Manifest) -> JsonObject:
             Wave.TIGHTENING,
             Wave.WIDENING,
         ),
-        (RBAC, "Role", Wave.WIDENING, Wave.TIGHTENING),
-        (RBAC, "ClusterRole", Wave.WIDENING, Wave.TIGHTENING),
+        (RBAC, "Role", Wave.CONFIGURATION, Wave.TIGHTENING),
+        (RBAC, "ClusterRole", Wave.CONFIGURATION, Wave.TIGHTENING),
         (RBAC, "RoleBinding", Wave.WIDENING, Wave.TIGHTENING),
         (RBAC, "ClusterRoleBinding", Wave.WIDENING, Wave.TIGHTENING),
         (GATEWAY, "ReferenceGrant", Wave.WIDENING, Wave.TIGHTENING),
@@ -109,6 +109,30 @@ def test_each_kind_comes_and_goes_in_its_wave(
 ) -> None:
     one = manifest(api_version, kind)
     assert (change(None, one), change(one, None)) == (created, deleted)
+
+
+def test_what_pods_need_to_become_healthy_is_granted_before_they_start() -> None:
+    subjects = [{"kind": "ServiceAccount", "name": "operator", "namespace": "n"}]
+    own = manifest(RBAC, "RoleBinding", roleRef={"kind": "Role", "name": "r"}, subjects=subjects)
+    assert change(None, own) is Wave.CONFIGURATION
+
+
+def test_a_grant_to_a_group_waits_although_a_service_account_shares_it() -> None:
+    subjects = [{"kind": "ServiceAccount", "name": "operator"}, {"kind": "Group", "name": "all"}]
+    shared = manifest(RBAC, "RoleBinding", roleRef={"kind": "Role"}, subjects=subjects)
+    assert change(None, shared) is Wave.WIDENING
+
+
+def test_a_role_that_others_take_in_gives_at_once_and_waits() -> None:
+    label = {"rbac.authorization.k8s.io/aggregate-to-view": "true"}
+    taken_in = manifest(RBAC, "ClusterRole", metadata={"name": "x", "labels": label})
+    assert change(None, taken_in) is Wave.WIDENING
+
+
+def test_a_service_moves_to_other_pods_only_when_they_are_healthy() -> None:
+    before = manifest("v1", "Service", spec={"selector": {"version": "v1"}})
+    after = manifest("v1", "Service", spec={"selector": {"version": "v2"}})
+    assert change(before, after) is Wave.WIDENING
 
 
 def test_a_kind_is_known_by_its_group_too() -> None:
