@@ -24,10 +24,16 @@ from reconciler.engine.performing import Context
 from reconciler.ports import Cluster, Lease
 from reconciler.settings import Settings
 from reconciler.surfaces.daemon import Backlog, Daemon, bound_socket
+from reconciler.surfaces.engine_status import EngineStatus
 from reconciler.surfaces.http_endpoints import Endpoints
 from reconciler.surfaces.metrics import MeasuredCluster, Metrics
+from reconciler.surfaces.run_command import RunTools
 from reconciler.telemetry import set_up_logging, set_up_tracing
 from reconciler.wiring.ports import PortFactories, webhook_secret
+
+
+def run_tools() -> RunTools:
+    return RunTools(run_daemon)
 
 
 def run_daemon(settings: Settings) -> None:
@@ -120,7 +126,16 @@ async def serve(
             context=context,
             rhythm=Rhythm(poll=settings.repository.poll.total_seconds()),
         )
-        endpoints = Endpoints(engine, clock=clock, metrics=metrics, webhook_secret=secret)
-        checkpointer = Checkpointer(state, signer, anchor)
-        daemon = Daemon(engine, checkpointer, backlog, clock, context, stop)
+        status = EngineStatus(engine, repository=context.repository, clock=clock)
+        metrics.observe(status)
+        daemon = Daemon(
+            engine=engine,
+            status=status,
+            checkpointer=Checkpointer(state, signer, anchor),
+            backlog=backlog,
+            clock=clock,
+            context=context,
+            stop=stop,
+        )
+        endpoints = Endpoints(engine, status, metrics, webhook_secret=secret)
         await daemon.run(endpoints.application(), listening)

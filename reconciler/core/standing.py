@@ -1,0 +1,231 @@
+"""How everything stands: one value for the terminal, the page and whoever else asks.
+
+Separate from the engine, whose facts it orders, and from presenting them. The invariant: unknown
+is never success. A cluster that cannot be seen is stale, whatever was true before, and nothing
+that waits, was refused or is contested counts as declared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from reconciler.core.identifiers import ClusterName, CommitSha, ObjectKey, UnitName
+from reconciler.core.ledger import Ledger, Position, Standing
+from reconciler.core.manifests import JsonObject
+from reconciler.core.plans import Waiting
+
+STATUS_VERSION = 1
+
+
+class ClusterState(StrEnum):
+    """One word for a cluster, the worst that is true of it."""
+
+    STALE = "stale"
+    REFUSED = "refused"
+    HELD = "held"
+    CONTESTED = "contested"
+    WAITING = "waiting"
+    PROGRESSING = "progressing"
+    AS_DECLARED = "as-declared"
+
+
+@dataclass(frozen=True, slots=True)
+class UnitStatus:
+    """A unit that is not settled, and why. `waits` is a WaitReason when a plan passed it over."""
+
+    unit: UnitName
+    standing: Standing
+    commit: CommitSha | None = None
+    explanation: str = ""
+    waits: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterFacts:
+    """What is known of one cluster. `trouble` says why it cannot be seen; empty when it can."""
+
+    ledger: Ledger
+    trouble: str = ""
+    trouble_since: str = ""
+    leading: bool = False
+    contested: tuple[ObjectKey, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterStatus:
+    """One cluster. `applied` is the commit up to which everything was as declared, at `since`.
+
+    `trouble` says why the cluster cannot be seen, `trouble_since` from when on.
+    """
+
+    cluster: ClusterName
+    state: ClusterState
+    wanted: CommitSha | None
+    applied: CommitSha | None
+    since: str
+    settled: int
+    objects: int
+    unsettled: tuple[UnitStatus, ...] = ()
+    contested: tuple[ObjectKey, ...] = ()
+    trouble: str = ""
+    trouble_since: str = ""
+    leading: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The whole repository at one moment. Times are RFC 3339; `fetch_age` is in seconds.
+
+    `running` is false when no daemon answered and only its database was read.
+    """
+
+    repository: str
+    time: str
+    running: bool
+    head: CommitSha | None
+    accepted: CommitSha | None
+    refused: CommitSha | None
+    explanation: str
+    clusters: tuple[ClusterStatus, ...]
+    fetch_age: float | None = None
+    fetch_trouble: str = ""
+    notices: tuple[str, ...] = ()
+
+    @property
+    def pending(self) -> CommitSha | None:
+        """A commit that was seen and not judged yet."""
+        return self.head if self.head not in (self.accepted, self.refused) else None
+
+    @property
+    def as_declared(self) -> bool:
+        """Whether the clusters surely are as the head of the branch says."""
+        return (
+            self.running
+            and not self.fetch_trouble
+            and self.head is not None
+            and self.head == self.accepted
+            and bool(self.clusters)
+            and all(c.state is ClusterState.AS_DECLARED for c in self.clusters)
+        )
+
+
+def cluster_status(facts: ClusterFacts, position: Position) -> ClusterStatus:
+    """Order what is known of one cluster."""
+    ledger = facts.ledger
+    unsettled = _unsettled(ledger, facts.waiting)
+    applied = position.applied.get(ledger.cluster)
+    return ClusterStatus(
+        cluster=ledger.cluster,
+        state=_state(facts, unsettled, applied=applied, wanted=position.accepted),
+        wanted=position.accepted,
+        applied=applied,
+        since=position.since.get(ledger.cluster, ""),
+        settled=sum(state.standing is Standing.SETTLED for state in ledger.units.values()),
+        objects=len(ledger.entries),
+        unsettled=unsettled,
+        contested=tuple(sorted(facts.contested)),
+        trouble=facts.trouble,
+        trouble_since=facts.trouble_since,
+        leading=facts.leading,
+    )
+
+
+def _unsettled(ledger: Ledger, waiting: Sequence[Waiting]) -> tuple[UnitStatus, ...]:
+    found = {
+        state.unit: UnitStatus(
+            state.unit, state.standing, state.refused_commit, state.explanation
+        )
+        for state in ledger.units.values()
+        if state.standing is not Standing.SETTLED
+    }
+    for item in waiting:
+        known = found.get(item.unit)
+        if known is None or not known.explanation:
+            found[item.unit] = UnitStatus(
+                item.unit,
+                known.standing if known else Standing.WAITING,
+                known.commit if known else None,
+                item.explanation,
+                item.reason,
+            )
+    return tuple(found[unit] for unit in sorted(found))
+
+
+_WORST = (
+    (Standing.REFUSED, ClusterState.REFUSED),
+    (Standing.HELD, ClusterState.HELD),
+    (Standing.WAITING, ClusterState.WAITING),
+    (Standing.PROGRESSING, ClusterState.PROGRESSING),
+)
+
+
+def _state(
+    facts: ClusterFacts,
+    unsettled: Iterable[UnitStatus],
+    *,
+    applied: CommitSha | None,
+    wanted: CommitSha | None,
+) -> ClusterState:
+    if facts.trouble:
+        return ClusterState.STALE
+    standings = {unit.standing for unit in unsettled}
+    for standing, state in _WORST[:2]:
+        if standing in standings:
+            return state
+    if facts.contested:
+        return ClusterState.CONTESTED
+    for standing, state in _WORST[2:]:
+        if standing in standings:
+            return state
+    if wanted is None or applied != wanted:
+        return ClusterState.PROGRESSING
+    return ClusterState.AS_DECLARED
+
+
+def status_json(status: Status) -> JsonObject:
+    """The status as JSON, version 1."""
+    return {
+        "version": STATUS_VERSION,
+        "repository": status.repository,
+        "time": status.time,
+        "running": status.running,
+        "asDeclared": status.as_declared,
+        "head": status.head,
+        "pending": status.pending,
+        "accepted": status.accepted,
+        "refused": status.refused,
+        "explanation": status.explanation,
+        "fetchAgeSeconds": None if status.fetch_age is None else round(status.fetch_age, 3),
+        "fetchTrouble": status.fetch_trouble,
+        "clusters": [_cluster_json(cluster) for cluster in status.clusters],
+        "notices": list(status.notices),
+    }
+
+
+def _cluster_json(cluster: ClusterStatus) -> JsonObject:
+    return {
+        "cluster": cluster.cluster,
+        "state": cluster.state,
+        "wanted": cluster.wanted,
+        "applied": cluster.applied,
+        "since": cluster.since,
+        "settledUnits": cluster.settled,
+        "objects": cluster.objects,
+        "unsettledUnits": [
+            {
+                "unit": unit.unit,
+                "standing": unit.standing,
+                "commit": unit.commit,
+                "explanation": unit.explanation,
+                "waits": unit.waits,
+            }
+            for unit in cluster.unsettled
+        ],
+        "contested": [str(key) for key in cluster.contested],
+        "trouble": cluster.trouble,
+        "troubleSince": cluster.trouble_since,
+        "leading": cluster.leading,
+    }

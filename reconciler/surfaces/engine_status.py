@@ -1,0 +1,115 @@
+"""The status of a running engine.
+
+Separate from core/standing.py, which orders the facts that are gathered here. The invariant:
+gathering reads memory only, so that asking often costs the clusters nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+from datetime import datetime
+
+from reconciler.core.identifiers import ClusterName
+from reconciler.core.ledger import Ledger
+from reconciler.core.standing import ClusterFacts, Status, cluster_status
+from reconciler.engine.driving import Engine
+from reconciler.engine.leading import NOT_CONNECTED
+from reconciler.ports import Clock
+
+SAMPLE_SECONDS = 5.0
+"""How often the troubles of clusters are looked at: `troubleSince` is as exact as this."""
+
+
+class EngineStatus:
+    """Asks one engine. Remembers since when a cluster has been in trouble."""
+
+    def __init__(self, engine: Engine, *, repository: str, clock: Clock) -> None:
+        self._engine = engine
+        self._repository = repository
+        self._clock = clock
+        self._since: dict[ClusterName, datetime] = {}
+
+    async def sample_for_ever(self) -> None:
+        while True:
+            self.sample()
+            await self._clock.sleep(SAMPLE_SECONDS)
+
+    def sample(self) -> None:
+        """Note which clusters are in trouble now."""
+        for name in self._engine.books.clusters:
+            if self.trouble(name):
+                self._since.setdefault(name, self._clock.now())
+            else:
+                self._since.pop(name, None)
+
+    def trouble(self, cluster: ClusterName) -> str:
+        """Why a cluster cannot be seen; empty when it can."""
+        session = self._engine.leader.sessions.get(cluster)
+        if session is not None:
+            return session.observer.stale
+        return self._engine.leader.troubles.get(cluster, NOT_CONNECTED)
+
+    def unready(self) -> tuple[str, ...]:
+        """Why nothing can be said of the clusters yet: empty from then on, even in trouble."""
+        engine = self._engine
+        reasons = [
+            f"cluster {name} is {NOT_CONNECTED}"
+            for name in sorted(engine.books.clusters)
+            if self.trouble(name) == NOT_CONNECTED
+        ]
+        if engine.head is None:
+            why = f": {engine.fetch_trouble}" if engine.fetch_trouble else ""
+            reasons.insert(0, f"the repository was not fetched yet{why}")
+        return tuple(reasons)
+
+    def fetch_age(self) -> float | None:
+        """Seconds since the remote last answered."""
+        fetched = self._engine.fetched_at
+        return None if fetched is None else self._clock.monotonic() - fetched
+
+    def status(self) -> Status:
+        self.sample()
+        engine, position = self._engine, self._engine.books.position
+        accepted = engine.reconciler.accepted
+        return Status(
+            repository=self._repository,
+            time=self._clock.now().isoformat(),
+            running=True,
+            head=engine.head,
+            accepted=position.accepted,
+            refused=position.refused,
+            explanation=position.explanation,
+            fetch_age=self.fetch_age(),
+            fetch_trouble=engine.fetch_trouble,
+            clusters=tuple(
+                cluster_status(self._facts(name), position) for name in sorted(self._clusters())
+            ),
+            notices=accepted.notices if accepted else (),
+        )
+
+    def _clusters(self) -> AbstractSet[ClusterName]:
+        """Those of the settings, and those that the commit in force wants something in."""
+        accepted = self._engine.reconciler.accepted
+        wanted = {cluster for cluster, _ in accepted.units} if accepted else set()
+        return self._engine.books.clusters | wanted
+
+    def _facts(self, name: ClusterName) -> ClusterFacts:
+        engine, now = self._engine, self._clock.monotonic()
+        if name not in engine.books.clusters:
+            return ClusterFacts(Ledger(name), "the daemon has no settings for this cluster")
+        session, since = engine.leader.sessions.get(name), self._since.get(name)
+        contested = (
+            [key for key, past in session.corrections.items() if past.contested(now)]
+            if session
+            else []
+        )
+        plan = engine.reconciler.plan
+        waiting = [w for c in plan.clusters if c.cluster == name for w in c.waiting] if plan else []
+        return ClusterFacts(
+            ledger=engine.books.ledger(name),
+            trouble=self.trouble(name),
+            trouble_since=since.isoformat() if since else "",
+            leading=session is not None,
+            contested=tuple(contested),
+            waiting=tuple(waiting),
+        )

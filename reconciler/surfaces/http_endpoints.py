@@ -1,0 +1,85 @@
+"""The HTTP endpoints of the daemon: is it alive, is it ready, how does everything stand.
+
+Separate from the daemon, which only needs an application to serve. The invariant: every route
+reads, but for the webhook, which only makes the daemon look at its remote; nothing here asks a
+cluster anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+import orjson
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from reconciler.core.manifests import JsonObject
+from reconciler.core.standing import status_json
+from reconciler.engine.driving import Engine
+from reconciler.surfaces.engine_status import EngineStatus
+from reconciler.surfaces.metrics import Metrics
+from reconciler.surfaces.webhook import Webhook
+
+Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
+
+WEBHOOK_PATH = "/hooks/git"
+
+
+class Endpoints:
+    """What the daemon answers. Without `webhook_secret` there is no webhook."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        status: EngineStatus,
+        metrics: Metrics,
+        *,
+        webhook_secret: bytes | None,
+    ) -> None:
+        self._status = status
+        self._metrics = metrics
+        self._webhook = Webhook(webhook_secret, engine.hint) if webhook_secret else None
+
+    def application(self) -> Starlette:
+        routes = [
+            _reading("/livez", self.livez),
+            _reading("/readyz", self.readyz),
+            _reading("/metrics", self.metrics),
+            _reading("/status", self.status),
+        ]
+        if self._webhook:
+            routes.append(Route(WEBHOOK_PATH, self._webhook.__call__, methods=["POST"]))
+        return Starlette(routes=routes)
+
+    async def livez(self, _request: Request) -> Response:
+        """The event loop turns: otherwise there would be no answer."""
+        return PlainTextResponse("ok\n")
+
+    async def readyz(self, _request: Request) -> Response:
+        """Ready once everything was asked for the first time; trouble since then is in /status."""
+        reasons = self._status.unready()
+        body: JsonObject = {"ready": not reasons, "reasons": list(reasons)}
+        return _json(body, status=503 if reasons else 200)
+
+    async def metrics(self, _request: Request) -> Response:
+        return Response(self._metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
+
+    async def status(self, _request: Request) -> Response:
+        return _json(status_json(self._status.status()))
+
+
+def _reading(path: str, endpoint: Endpoint) -> Route:
+    return Route(path, endpoint, methods=["GET"])
+
+
+def _json(body: JsonObject, *, status: int = 200) -> Response:
+    return Response(
+        orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE),
+        status_code=status,
+        media_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )
