@@ -100,7 +100,11 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
-    """The stream broke; what is known grows stale until the next event. Retrying goes on."""
+    """The stream broke; what is known grows stale until the next event. Retrying goes on.
+
+    A whole new listing follows, ended by Listed. A stream that is resumed without a gap is not
+    told.
+    """
 
     explanation: str
 

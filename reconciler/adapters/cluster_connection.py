@@ -34,8 +34,9 @@ AGGREGATED_DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupD
 REQUEST_SECONDS = 30.0
 CONNECT_SECONDS = 10.0
 POOLED_CONNECTIONS = 64
-KEEP_ALIVE_SECONDS = 75.0
-"""API servers close idle connections after 90 s; closing first avoids sending into a closed one."""
+KEEP_ALIVE_SECONDS = 45.0
+"""API servers close idle connections after 90 s, load balancers before them often after 60 s;
+closing first avoids sending into a closed one."""
 
 _USER_AGENT = f"fairlead/{__version__}"
 

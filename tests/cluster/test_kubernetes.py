@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from reconciler.adapters.clocks import SystemClock
@@ -124,6 +125,21 @@ async def test_a_kind_that_is_defined_later_is_found(
             continue  # discovery is a moment ahead of the endpoint
         break
     assert applied["kind"] == "Widget"
+
+
+async def test_a_version_from_before_a_restart_has_expired(
+    api_server: Any, cluster: KubernetesCluster
+) -> None:
+    """The form in which a real server says 410: that of the scripted one in test_watching."""
+    await cluster.resources()
+    await asyncio.to_thread(api_server.restart_api_server, graceful=False)
+    await cluster.apply(namespace_named("default"), dry_run=False)
+    query = {"watch": "true", "resourceVersion": "1"}
+    async with cluster.connection.stream(
+        "/api/v1/namespaces", doing="watch", query=query, silence=20
+    ) as pieces:
+        event = orjson.loads(await anext(pieces))
+    assert (event["type"], event["object"]["code"]) == ("ERROR", 410)
 
 
 async def test_names_that_need_quoting_stay_one_name(cluster: KubernetesCluster) -> None:
