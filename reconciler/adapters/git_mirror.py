@@ -130,7 +130,7 @@ class GitMirror:
         """Call with the open repository; once more with a fresh handle, as packs come and go."""
         try:
             return call(self._opened())
-        except (Damaged, Missing, pygit2.GitError):
+        except (Damaged, Missing, OSError, pygit2.GitError):
             self._close()
         try:
             return call(self._opened())
@@ -140,6 +140,9 @@ class GitMirror:
             raise self._damage("objects are gone") from None
         except (Damaged, pygit2.GitError) as error:
             raise self._damage(printable(str(error))) from error
+        except OSError as error:
+            # Too many open files, a disk that went away: no reason to build everything anew.
+            raise Unavailable(f"the mirror {self._place()} cannot be read: {error}") from error
 
     def _opened(self) -> GitObjects:
         place = self._place()
@@ -196,7 +199,7 @@ class GitMirror:
         try:
             with opened(place) as repository:
                 repository.references.create(f"{KEPT}{sha}", pygit2.Oid(hex=sha), force=True)
-        except pygit2.GitError as error:
+        except (pygit2.GitError, OSError) as error:
             raise Unavailable(
                 f"cannot protect commit {short(sha)} in {place}: {error}",
                 hint="see that the disk has space and the directory can be written",

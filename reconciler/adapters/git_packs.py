@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pygit2
 
-PACKS_LIMIT = 50
+PACKS_LIMIT = 20
 """Packs to leave alone."""
 
 _FANOUT = 8 + 255 * 4

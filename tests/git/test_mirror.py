@@ -1,65 +1,28 @@
-"""The mirror under servers that misbehave, hostile repositories and damage to its files."""
+"""The life of the mirror: what is fetched, what it costs, and how damage is mended."""
 
 import asyncio
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler
+from collections.abc import Callable
 from pathlib import Path
 
 import pygit2
 import pytest
 
-from reconciler.adapters import git_objects
 from reconciler.adapters.git_generations import KEPT
 from reconciler.adapters.git_mirror import GitMirror
 from reconciler.adapters.git_packs import PACKS_LIMIT
-from reconciler.adapters.git_remotes import GitCredentials, GitSource
+from reconciler.adapters.git_remotes import GitSource
 from reconciler.core.errors import (
-    Corrupt,
-    FairleadError,
-    Forbidden,
-    Missing,
-    Refused,
     Transient,
     Unavailable,
-    Untrusted,
 )
-from reconciler.core.problems import printable
 
-from .builders import SourceRepository, answering, serving
-
-TOKEN = "s3cret-token-of-the-daemon"
-
-
-@pytest.fixture
-def remote(tmp_path: Path) -> SourceRepository:
-    return SourceRepository(tmp_path / "served" / "config.git")
-
-
-@pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    return tmp_path / "state" / "mirror.git"
-
-
-@pytest.fixture
-async def mirror(remote: SourceRepository, directory: Path) -> AsyncIterator[GitMirror]:
-    made = GitMirror(GitSource(url=str(remote.directory)), directory)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def token_file(tmp_path: Path) -> Path:
-    file = tmp_path / "token"
-    file.write_text(TOKEN)
-    return file
+from .builders import SourceRepository, serving
 
 
 def generation(directory: Path) -> Path:
@@ -70,9 +33,6 @@ def generation(directory: Path) -> Path:
 
 def names_below(directory: Path) -> set[str]:
     return {path.name for path in directory.rglob("*")}
-
-
-# What is fetched
 
 
 async def test_only_the_branch_is_fetched(
@@ -137,266 +97,6 @@ async def test_one_changed_file_among_ten_thousand_costs_little(
         base = head
     # 10 ms on an idle machine; the best of several, as the machine is shared.
     assert min(costs) < 0.020
-
-
-# Hostile trees and texts
-
-
-async def test_a_path_that_is_not_utf8_can_be_refused_by_name(
-    remote: SourceRepository, mirror: GitMirror
-) -> None:
-    blob = remote.blob(b"x")
-    remote.push_tree(remote.raw_tree((b"100644", b"caf\xe9.yaml", blob)))
-    (entry,) = (await mirror.difference(None, await mirror.fetch())).changed
-    assert not entry.path.isprintable()
-    assert printable(entry.path) == r"caf\udce9.yaml"
-
-
-@pytest.mark.parametrize(
-    "name",
-    [b"..", b".git", b"$(touch evil)", b"a\nb", b"-rf", b"x" * 5000, b"\x1b[31m", b"a;b|c&d"],
-)
-async def test_hostile_names_are_only_data(
-    remote: SourceRepository, mirror: GitMirror, tmp_path: Path, name: bytes
-) -> None:
-    blob = remote.blob(b"x")
-    inner = remote.raw_tree((b"100644", name, blob))
-    remote.push_tree(remote.raw_tree((b"40000", name, inner)))
-    (entry,) = (await mirror.difference(None, await mirror.fetch())).changed
-    assert entry.path.encode() == name + b"/" + name
-    assert (await mirror.read([entry.blob]))[entry.blob] == b"x"
-
-
-async def test_a_directory_disguised_as_a_file_is_reported_as_a_directory(
-    remote: SourceRepository, mirror: GitMirror
-) -> None:
-    inner = remote.raw_tree((b"100644", b"a", remote.blob(b"x")))
-    remote.push_tree(remote.raw_tree((b"100644", b"file", inner)))
-    (entry,) = (await mirror.difference(None, await mirror.fetch())).changed
-    assert entry.mode == 0o040000
-
-
-async def test_a_file_disguised_as_a_directory_is_refused(
-    remote: SourceRepository, mirror: GitMirror
-) -> None:
-    remote.push_tree(remote.raw_tree((b"40000", b"dir", remote.blob(b"x"))))
-    try:
-        head = await mirror.fetch()
-    except FairleadError:
-        return
-    with pytest.raises(Corrupt, match="calls dir/ a directory"):
-        await mirror.difference(None, head)
-
-
-async def test_a_tree_bomb_is_refused(remote: SourceRepository, mirror: GitMirror) -> None:
-    tree = remote.raw_tree(*((b"100644", b"f%d" % n, remote.blob(b"x")) for n in range(10)))
-    for _ in range(9):
-        tree = remote.raw_tree(*((b"40000", b"d%d" % n, tree) for n in range(10)))
-    remote.push_tree(tree)
-    head = await mirror.fetch()
-    with pytest.raises(Refused, match=f"more than {git_objects.ENTRIES_LIMIT:,} files"):
-        await mirror.difference(None, head)
-
-
-async def test_a_tree_as_deep_as_it_likes_is_walked(
-    remote: SourceRepository, mirror: GitMirror
-) -> None:
-    tree = remote.raw_tree((b"100644", b"f", remote.blob(b"x")))
-    for _ in range(1500):
-        tree = remote.raw_tree((b"40000", b"d", tree))
-    remote.push_tree(tree)
-    (entry,) = (await mirror.difference(None, await mirror.fetch())).changed
-    assert entry.path == "d/" * 1500 + "f"
-
-
-async def test_a_directory_and_a_file_may_take_each_others_place(
-    remote: SourceRepository, mirror: GitMirror
-) -> None:
-    file = remote.push({"x": b"1"})
-    folder = remote.push({"x": None, "x/y": b"2"})
-    await mirror.fetch()
-    forth = await mirror.difference(file, folder)
-    assert ([entry.path for entry in forth.changed], forth.gone) == (["x/y"], ("x",))
-    back = await mirror.difference(folder, file)
-    assert ([entry.path for entry in back.changed], back.gone) == (["x"], ("x/y",))
-
-
-async def test_texts_that_are_not_utf8_and_times_out_of_range_are_shown_as_far_as_possible(
-    remote: SourceRepository, mirror: GitMirror
-) -> None:
-    tree = remote.raw_tree()
-    remote.repository.references.create(
-        "refs/heads/main",
-        remote.repository.odb.write(
-            pygit2.enums.ObjectType.COMMIT,
-            b"tree %s\nauthor J\xf6rg <j\xf6@x> 1 +0000\ncommitter C <c@x> 99999999999999 +9999\n"
-            b"encoding no-such\n\nGr\xfc\xdfe\n" % str(tree).encode(),
-        ),
-    )
-    commit = await mirror.commit(await mirror.fetch())
-    assert (commit.author, commit.subject, commit.time.year) == ("J�rg", "Gr��e", 9999)
-
-
-@pytest.mark.parametrize("branch", ["$(id)", "a;b", "-upload-pack", "x" * 200, "ünïcode"])
-async def test_a_branch_of_any_valid_name_is_fetched(
-    tmp_path: Path, directory: Path, branch: str
-) -> None:
-    remote = SourceRepository(tmp_path / "config.git", branch=branch)
-    head = remote.push({"a": b"1"})
-    mirror = GitMirror(GitSource(url=str(remote.directory), branch=branch), directory)
-    assert await mirror.fetch() == head
-    mirror.close()
-
-
-# Servers
-
-
-@contextmanager
-def silent_server() -> Iterator[str]:
-    """Accepts connections and never says a word."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}/config.git"
-
-
-async def test_a_server_that_hangs_is_unavailable_in_time_and_blocks_nobody(
-    remote: SourceRepository, mirror: GitMirror, directory: Path
-) -> None:
-    head = remote.push({"a": b"1"})
-    await mirror.fetch()
-    with silent_server() as url:
-        hanging = GitMirror(GitSource(url=url, silence_seconds=0.5), directory)
-        started = time.monotonic()
-        fetching = asyncio.create_task(hanging.fetch())
-        await asyncio.sleep(0)
-        assert (await hanging.commit(head)).sha == head
-        read_after = time.monotonic() - started
-        with pytest.raises(Unavailable, match="cannot be fetched"):
-            await fetching
-        assert read_after < 0.4
-        assert time.monotonic() - started < 5
-        hanging.close()
-
-
-async def test_a_fetch_that_drips_on_ends_at_its_limit(directory: Path) -> None:
-    class Drip(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "application/x-git-upload-pack-advertisement")
-            self.end_headers()
-            try:
-                while True:
-                    self.wfile.write(b"0")
-                    time.sleep(0.05)
-            except OSError:
-                return
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with answering(Drip) as url:
-        source = GitSource(url=f"{url}/config.git", silence_seconds=5, fetch_seconds=0.5)
-        mirror = GitMirror(source, directory)
-        with pytest.raises(Transient):
-            await mirror.fetch()
-        mirror.close()
-
-
-def failing(status: int, headers: dict[str, str]) -> type[BaseHTTPRequestHandler]:
-    class Failing(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(status, "s3cret-token-of-the-daemon")
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    return Failing
-
-
-@pytest.mark.parametrize(
-    ("status", "expected"),
-    [(401, Forbidden), (403, Forbidden), (404, Missing), (500, Unavailable), (502, Unavailable)],
-)
-async def test_a_status_of_the_server_is_told_without_the_token(
-    directory: Path, token_file: Path, status: int, expected: type[FairleadError]
-) -> None:
-    headers = {"WWW-Authenticate": "Basic"} if status == 401 else {}
-    with answering(failing(status, headers)) as url:
-        source = GitSource(f"{url}/c.git", credentials=GitCredentials(token_file=token_file))
-        mirror = GitMirror(source, directory)
-        with pytest.raises(expected) as caught:
-            await mirror.fetch()
-        assert TOKEN not in f"{caught.value!r} {caught.value.hint} {caught.value.__cause__!r}"
-        assert url in caught.value.message
-        mirror.close()
-
-
-async def test_credentials_do_not_follow_a_redirect(
-    remote: SourceRepository, directory: Path, token_file: Path
-) -> None:
-    remote.push({"a": b"1"})
-    with serving(remote.directory.parent, token=TOKEN) as elsewhere:
-        target = f"{elsewhere.url}/config.git/info/refs?service=git-upload-pack"
-        with answering(failing(302, {"Location": target})) as url:
-            source = GitSource(
-                f"{url}/config.git", credentials=GitCredentials(token_file=token_file)
-            )
-            mirror = GitMirror(source, directory)
-            with pytest.raises(Untrusted, match="gets no credentials"):
-                await mirror.fetch()
-            # One request without credentials, to learn that some are wanted.
-            assert len(elsewhere.requests) == 1
-            mirror.close()
-
-
-async def test_a_wrong_token_is_forbidden_and_a_renewed_one_is_read(
-    remote: SourceRepository, directory: Path, token_file: Path
-) -> None:
-    head = remote.push({"a": b"1"})
-    with serving(remote.directory.parent, token="renewed") as server:
-        source = GitSource(
-            f"{server.url}/config.git", credentials=GitCredentials(token_file=token_file)
-        )
-        mirror = GitMirror(source, directory)
-        with pytest.raises(Forbidden, match="does not accept the credentials"):
-            await mirror.fetch()
-        replace(token_file, b"renewed\n")
-        assert await mirror.fetch() == head
-        mirror.close()
-
-
-async def test_a_server_that_asks_for_unset_credentials_is_forbidden(
-    remote: SourceRepository, directory: Path
-) -> None:
-    remote.push({"a": b"1"})
-    with serving(remote.directory.parent, token=TOKEN) as server:
-        mirror = GitMirror(GitSource(f"{server.url}/config.git"), directory)
-        with pytest.raises(Forbidden, match="none that fit are set"):
-            await mirror.fetch()
-        mirror.close()
-
-
-async def test_a_server_that_went_away_leaves_the_mirror_readable(
-    remote: SourceRepository, directory: Path
-) -> None:
-    head = remote.push({"a": b"1"})
-    with serving(remote.directory.parent) as server:
-        mirror = GitMirror(GitSource(f"{server.url}/config.git"), directory)
-        await mirror.fetch()
-    with pytest.raises(Unavailable):
-        await mirror.fetch()
-    assert (await mirror.commit("main")).sha == head
-    mirror.close()
-
-
-async def test_a_missing_local_repository_is_missing(tmp_path: Path, directory: Path) -> None:
-    mirror = GitMirror(GitSource(url=str(tmp_path / "nowhere.git")), directory)
-    with pytest.raises(Missing, match="nowhere"):
-        await mirror.fetch()
-    mirror.close()
 
 
 # Damage
