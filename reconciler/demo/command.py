@@ -22,6 +22,7 @@ from reconciler.demo.narration import Narrator, StepFailed
 from reconciler.demo.story import CLUSTERS, STEPS, Story
 from reconciler.demo.workshop import Workshop
 from reconciler.sandbox import BinarySettings, Components, ControlPlane, artefacts, locate
+from reconciler.sandbox.terminal import shown_progress
 
 _CHECKOUT = Path(__file__).parents[2]
 
@@ -36,11 +37,12 @@ _CHECKOUT = Path(__file__).parents[2]
 @click.option("--keep", is_flag=True, help="Keep the files of the demo and say where they are.")
 def demo_command(example: Path, keep: bool) -> None:
     """Show the main job on two real control planes, in about a minute."""
-    binaries = locate(
-        artefacts(Components.FULL, gateway_api=True),
-        BinarySettings.from_environment(os.environ),
-        progress=lambda line: click.echo(f"  {line}"),
-    )
+    with shown_progress() as progress:
+        binaries = locate(
+            artefacts(Components.FULL, gateway_api=True),
+            BinarySettings.from_environment(os.environ),
+            progress=progress,
+        )
     narrator = Narrator(steps=STEPS)
     with _directory(keep) as directory, ExitStack() as running:
         click.echo(

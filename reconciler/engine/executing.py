@@ -154,6 +154,8 @@ class Executor:
     async def _await_health(self, session: ClusterSession, changes: Iterable[Change]) -> None:
         """Wait until everything written is healthy, has failed, or took too long."""
         units = {c.key: c.unit for c in changes if c.desired is not None}
+        if not units:
+            return
         watch = _HealthWatch(session, units)
         with session.observer.listening(watch.look):
             for key in units:

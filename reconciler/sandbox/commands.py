@@ -11,12 +11,9 @@ import os
 import shlex
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 
 import click
-from rich.console import Console
-from rich.status import Status
 
 from reconciler.sandbox import detached
 from reconciler.sandbox.binaries import BinarySettings, locate
@@ -24,11 +21,10 @@ from reconciler.sandbox.components import Components
 from reconciler.sandbox.control_plane import ControlPlane, artefacts
 from reconciler.sandbox.detached import Description, Listing
 from reconciler.sandbox.locations import sandboxes_directory
-from reconciler.sandbox.progress import Progress, duration
+from reconciler.sandbox.progress import duration
+from reconciler.sandbox.terminal import shown_progress
 
 DEFAULT_NAME = "default"
-QUIET_SECONDS = 15.0
-"""Between updates in a log, where each stays as a line."""
 
 _name_option = click.option(
     "--name", default=DEFAULT_NAME, show_default=True, help="Which sandbox; several can run."
@@ -53,7 +49,7 @@ def up(name: str, nodes: int) -> None:
             click.echo(f"{name} is already running")
             _explain(description)
             return
-    with _progress() as progress:
+    with shown_progress() as progress:
         names = artefacts(Components.FULL, gateway_api=True)
         binaries = locate(names, BinarySettings.from_environment(os.environ), progress=progress)
         with ControlPlane(binaries, nodes=nodes, name=name, root=root, progress=progress) as plane:
@@ -106,40 +102,3 @@ def _lines(listing: Listing, *, now: float) -> Iterator[str]:
     for failure in listing.failed:
         yield f"{failure.name}: {failure}; the last lines of its log:"
         yield from (f"    {line}" for line in failure.log_tail.splitlines()[-8:])
-
-
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    """A live line on a terminal, an occasional one in a log."""
-    console = Console(stderr=True, highlight=False)
-    if not console.is_terminal:
-        yield _LogProgress(console)
-        return
-    with console.status("") as live:
-        yield _LiveProgress(console, live)
-
-
-class _LogProgress:
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._last = time.monotonic()
-
-    def line(self, text: str) -> None:
-        self._console.print(text, markup=False, soft_wrap=True)
-        self._last = time.monotonic()
-
-    def update(self, text: str) -> None:
-        if time.monotonic() - self._last >= QUIET_SECONDS:
-            self.line(text)
-
-
-class _LiveProgress:
-    def __init__(self, console: Console, live: Status) -> None:
-        self._console = console
-        self._live = live
-
-    def line(self, text: str) -> None:
-        self._console.print(text, markup=False, soft_wrap=True)
-
-    def update(self, text: str) -> None:
-        self._live.update(text)

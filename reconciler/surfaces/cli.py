@@ -70,6 +70,10 @@ COMMANDS: Mapping[str, Command] = {
         "reconciler.sandbox.commands:sandbox_group",
         "A real Kubernetes API server on this machine.",
     ),
+    "demo": Command(
+        "reconciler.demo.command:demo_command",
+        "See the main job done on real control planes, in about a minute.",
+    ),
 }
 
 

@@ -88,3 +88,13 @@ def _digests(engine) -> dict[str, str]:
     (cluster,) = engine.books.clusters
     entries = engine.books.ledger(cluster).entries.values()
     return {str(e.key): e.applied.manifest.digest for e in entries if e.applied}
+
+
+async def test_a_deletion_settles_without_waiting_for_the_health_of_anything() -> None:
+    world = World()
+    world.start_repository({"apps/web/a.yaml": config_map("a"), "apps/web/b.yaml": config_map("b")})
+    async with world.running() as engine:
+        await world.until_applied(engine, world.push({}))
+        before = world.clock.monotonic()
+        await world.until_applied(engine, world.push({"apps/web/b.yaml": None}))
+        assert world.clock.monotonic() - before < 10
