@@ -16,7 +16,7 @@ from reconciler.core.manifests import JsonObject, JsonValue
 from reconciler.core.problems import printable
 from reconciler.ports import Logged
 
-_COLUMNS = ("INDEX", "TIME", "COMMIT", "CLUSTER", "VERB", "PHASE", "OBJECT", "RESULT")
+_COLUMNS = ("INDEX", "TIME", "COMMIT", "CLUSTER", "VERB", "PHASE", "RESULT", "OBJECT")
 
 
 def json_text(value: JsonValue) -> str:
@@ -47,8 +47,8 @@ def _row(logged: Logged) -> tuple[str, ...]:
         record.cluster or "",
         record.verb,
         record.phase,
-        str(record.object or record.unit or ""),
         record.result,
+        str(record.object or record.unit or ""),
     )
     return tuple(printable(cell) for cell in cells)
 
