@@ -125,7 +125,8 @@ def fairlead(*arguments: str, expect: int = 0) -> str:
     result = subprocess.run(
         [*_FAIRLEAD, *arguments],
         env={**os.environ, "NO_COLOR": "1", "COLUMNS": "110"},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
         check=False,
         timeout=60,
@@ -133,6 +134,6 @@ def fairlead(*arguments: str, expect: int = 0) -> str:
     if result.returncode != expect:
         raise StepFailed(
             f"fairlead {' '.join(arguments)} ended with {result.returncode}, not {expect}:\n"
-            f"{result.stdout}{result.stderr}"
+            f"{result.stdout}"
         )
     return result.stdout

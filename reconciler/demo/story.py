@@ -98,11 +98,7 @@ class Story:
     def _commit_nonsense(self, good: str) -> None:
         self._tell.step("A commit is wrong: a version that does not exist, and an image by tag")
         self._workshop.edit(ROLLOUT, "version: v3", "version: v33")
-        self._workshop.edit(
-            "models/risk/fraud-detector.yaml",
-            "sklearn-server@sha256:c4cc16ec032e493ff3e95963a15a18d9438edcdde200d814edf621d8988a9681",
-            "sklearn-server:latest",
-        )
+        self._workshop.replace_pin("models/search/embedder.yaml", image="latest")
         before = self._digests()
         bad = self._workshop.commit("Ship the next version in a hurry")
         self._until_refused(bad)

@@ -7,6 +7,7 @@ none of the reader's configuration.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -57,6 +58,14 @@ class Workshop:
         if text.count(before) != 1:
             raise StepFailed(f"{path} does not hold {before!r} exactly once")
         file.write_text(text.replace(before, after))
+
+    def replace_pin(self, path: str, *, image: str) -> None:
+        """Let the first container image of a file be a tag, where it was a digest."""
+        file = self.clone / path
+        text, count = re.subn(r"(image: \S+)@sha256:\w+", rf"\1:{image}", file.read_text(), count=1)
+        if count != 1:
+            raise StepFailed(f"{path} pins no image")
+        file.write_text(text)
 
     def commit(self, message: str) -> str:
         """Commit everything and push it; returns the SHA."""

@@ -28,6 +28,9 @@ CONCURRENCY = 24
 """Requests in flight per cluster. Measured with `make bench`: an API server on two cores answers
 no more requests per second above this, and each of them later."""
 
+MOST_CAUSES = 5
+"""Causes that are told in words. A refused object may have hundreds."""
+
 
 def object_to_apply(manifest: Manifest, commit: CommitSha) -> JsonObject:
     """The manifest with the annotations that say where it comes from."""
@@ -77,12 +80,26 @@ async def _ask(cluster: Cluster, candidate: Candidate, head: CommitSha) -> Previ
             stored = await cluster.apply(body, dry_run=True, force=True)
     except Immutable as error:
         replaceable = await _passes_under_another_name(cluster, body)
-        return Rejected(error.code, error.message, error.causes, replaceable=replaceable)
+        return Rejected(error.code, _why(error), error.causes, replaceable=replaceable)
     except Refused as error:
-        return Rejected(error.code, error.message, error.causes)
+        return Rejected(error.code, _why(error), error.causes)
     except Missing as error:
         return Rejected(error.code, error.message)
     return Accepted(stored if candidate.live else None, forced=forced)
+
+
+def _why(error: Refused) -> str:
+    """The causes in one line; the server's own sentence where it gave none."""
+    if not error.causes:
+        return error.message
+    shown = [
+        f"{cause.field} is managed by {cause.manager}"
+        if cause.manager
+        else f"{cause.field}: {cause.message}".removeprefix(": ")
+        for cause in error.causes
+    ]
+    more = f" (and {len(shown) - MOST_CAUSES} more)" if len(shown) > MOST_CAUSES else ""
+    return "; ".join(shown[:MOST_CAUSES]) + more
 
 
 def _may_take(candidate: Candidate, conflict: Conflict) -> bool:

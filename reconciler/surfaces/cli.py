@@ -146,9 +146,9 @@ def _show(error: FairleadError) -> None:
     if isinstance(error, Misconfigured):
         for problem in error.problems:
             click.echo(_problem_line(problem), err=True)
-    click.echo(f"fairlead: {error.code}: {printable(error.message, limit=2000)}", err=True)
-    if error.hint:
-        click.echo(f"  {printable(error.hint, limit=2000)}", err=True)
+    first, *more = f"fairlead: {error.code}: {error.message}".splitlines()
+    for line in [first, *more, *(f"  {line}" for line in error.hint.splitlines())]:
+        click.echo(printable(line, limit=2000), err=True)
 
 
 def _problem_line(problem: Problem) -> str:
