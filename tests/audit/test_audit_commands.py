@@ -85,8 +85,8 @@ def test_list_is_a_table_for_people(run: Run) -> None:
         "CLUSTER",
         "VERB",
         "PHASE",
-        "OBJECT",
         "RESULT",
+        "OBJECT",
     ]
     assert rows[1].split() == [
         "29",
