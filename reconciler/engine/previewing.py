@@ -6,7 +6,6 @@ person could have read them. The invariant: nothing here changes anything on the
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import cast
 
@@ -22,6 +21,7 @@ from reconciler.core.manifests import (
 )
 from reconciler.core.outstanding import Candidate, Outstanding
 from reconciler.core.planning import Accepted, Preview, Rejected
+from reconciler.engine.concurrency import bounded, together
 from reconciler.ports import Cluster
 
 CONCURRENCY = 24
@@ -48,21 +48,15 @@ async def preview(
     """
     answers: dict[tuple[ClusterName, ObjectKey], Preview] = {}
 
-    async def ask_all(cluster: Cluster, candidates: Sequence[Candidate]) -> None:
-        remaining = iter(candidates)
+    async def ask_all(item: Outstanding) -> None:
+        async def ask(candidate: Candidate) -> None:
+            cluster = clusters[item.cluster]
+            answers[item.cluster, candidate.key] = await _ask(cluster, candidate, head)
 
-        async def ask_in_turn() -> None:
-            for candidate in remaining:
-                answers[cluster.name, candidate.key] = await _ask(cluster, candidate, head)
+        written = [candidate for candidate in item.candidates if candidate.desired is not None]
+        await bounded(written, ask, limit=CONCURRENCY)
 
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(CONCURRENCY, len(candidates))):
-                group.create_task(ask_in_turn())
-
-    async with asyncio.TaskGroup() as group:
-        for item in work:
-            written = [c for c in item.candidates if c.desired is not None]
-            group.create_task(ask_all(clusters[item.cluster], written))
+    await together(ask_all(item) for item in work)
     return answers
 
 

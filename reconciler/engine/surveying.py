@@ -1,0 +1,156 @@
+"""Surveying: a plan made aside from the daemon, for people to read.
+
+Separate from reconciling.py, which plans what it is about to do. Both ask the same functions in
+the same order, so that what is shown is what would be done. The invariant: nothing is written, to
+a cluster, to the books or to the repository.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+from reconciler.core.desired import DesiredState
+from reconciler.core.errors import Transient
+from reconciler.core.identifiers import ClusterName, CommitSha, GroupVersionKind, short
+from reconciler.core.kinds.repository import RepositorySpec
+from reconciler.core.layout import POLICY_PATH
+from reconciler.core.ledger import Ledger, Position
+from reconciler.core.outstanding import ClusterView, outstanding
+from reconciler.core.planning import plan
+from reconciler.core.plans import Plan
+from reconciler.core.problems import Problem, Span
+from reconciler.core.snapshots import ClusterSnapshot, FrozenSnapshot
+from reconciler.engine.fetching import Compiler, Invalid, verify_history
+from reconciler.engine.observing import ClusterObserver
+from reconciler.engine.previewing import preview
+from reconciler.ports import Cluster, Repository
+
+NO_SETTINGS = "the settings do not say how to reach this cluster"
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What the books say: where the repository stands, and what was applied where."""
+
+    position: Position = field(default_factory=Position)
+    ledgers: Mapping[ClusterName, Ledger] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What was found out about a commit. Without a plan, the problems say why there is none."""
+
+    commit: CommitSha
+    plan: Plan | None
+    problems: tuple[Problem, ...] = ()
+
+
+class Surveyor:
+    """Plans commits of one repository against clusters as they are now."""
+
+    def __init__(
+        self,
+        *,
+        repository: Repository,
+        name: str,
+        clusters: Mapping[ClusterName, Cluster],
+        recorded: Recorded,
+    ) -> None:
+        self._repository = repository
+        self._name = name
+        self._clusters = clusters
+        self._recorded = recorded
+        self._compiler = Compiler(repository)
+
+    async def survey(self, head: CommitSha, *, only: ClusterName | None = None) -> Survey:
+        """Plan `head`, in one cluster if `only` names it; every object is looked at.
+
+        Raises:
+            HistoryRewritten, Untrusted: the daemon would refuse the commit for that.
+            Transient: a cluster failed in the middle of the dry run.
+        """
+        accepted = self._recorded.position.accepted
+        rules = await self._rules()
+        await verify_history(
+            self._repository,
+            accepted=accepted,
+            head=head,
+            signed=rules.signatures.required if rules else False,
+        )
+        result = await self._compiler.compile(head, rules=rules)
+        if isinstance(result, Invalid):
+            return Survey(head, None, result.problems)
+        desired = result.compilation.state
+        if desired.repository != self._name:
+            return Survey(head, None, (self._other_name(desired),))
+        async with self._looking(desired, only) as views:
+            made = await self._plan(desired, rules or desired.policy, views)
+        return Survey(head, made, result.problems)
+
+    async def _rules(self) -> RepositorySpec | None:
+        """The policy in force: that of the commit accepted last."""
+        accepted = self._recorded.position.accepted
+        if accepted is None:
+            return None
+        result = await self._compiler.compile(accepted, rules=None)
+        assert not isinstance(result, Invalid), f"{short(accepted)} was accepted, so it is valid"
+        return result.compilation.state.policy
+
+    def _other_name(self, desired: DesiredState) -> Problem:
+        message = f"the repository is named {desired.repository}, the settings say {self._name}"
+        hint = "keep metadata.name"
+        return Problem(POLICY_PATH, Span(1, 1), "renamed", message, hint)
+
+    @asynccontextmanager
+    async def _looking(
+        self, desired: DesiredState, only: ClusterName | None
+    ) -> AsyncIterator[Sequence[ClusterView]]:
+        wanted = {cluster for cluster, _ in desired.units}
+        names = sorted(wanted | self._clusters.keys() | self._recorded.ledgers.keys())
+        if only is not None:
+            names = [name for name in names if name == only]
+        async with AsyncExitStack() as watches:
+            yield await asyncio.gather(*(self._view(n, desired, watches) for n in names))
+
+    async def _view(
+        self, name: ClusterName, desired: DesiredState, watches: AsyncExitStack
+    ) -> ClusterView:
+        ledger = self._recorded.ledgers.get(name, Ledger(name))
+        snapshot: ClusterSnapshot = FrozenSnapshot(name, stale=NO_SETTINGS)
+        if name in self._clusters:
+            units = (unit for (cluster, _), unit in desired.units.items() if cluster == name)
+            types = {kind for unit in units for kind in unit.types}
+            types |= {
+                GroupVersionKind.of(e.api_version, e.key.kind) for e in ledger.entries.values()
+            }
+            snapshot = await self._snapshot(name, types, watches)
+        return ClusterView(ledger, snapshot)
+
+    async def _snapshot(
+        self, name: ClusterName, types: Iterable[GroupVersionKind], watches: AsyncExitStack
+    ) -> ClusterSnapshot:
+        observer = ClusterObserver(self._clusters[name], repository=self._name)
+        watches.push_async_callback(observer.stop)
+        try:
+            await observer.watch_types(types)
+        except Transient as error:
+            return FrozenSnapshot(name, stale=error.message)
+        return FrozenSnapshot(name, observer, stale=observer.stale)
+
+    async def _plan(
+        self, desired: DesiredState, rules: RepositorySpec, views: Sequence[ClusterView]
+    ) -> Plan:
+        work = outstanding(desired, views, every_object=True, retry_refused=True)
+        asked = [item for item in work if item.cluster in self._clusters]
+        previews = await preview(self._clusters, asked, head=desired.commit)
+        return plan(
+            desired,
+            base=self._recorded.position.accepted,
+            rules=rules,
+            views=views,
+            work=work,
+            previews=previews,
+        )
