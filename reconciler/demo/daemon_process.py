@@ -38,9 +38,16 @@ class DaemonProcess:
     """`fairlead run`, started and ended with the demo. Its log goes to a file."""
 
     def __init__(
-        self, directory: Path, *, remote: Path, kubeconfigs: Mapping[str, Path], repository: str
+        self,
+        directory: Path,
+        *,
+        remote: Path,
+        kubeconfigs: Mapping[str, Path],
+        repository: str,
+        more: Mapping[str, object] | None = None,
     ) -> None:
-        self._address = f"127.0.0.1:{_free_port()}"
+        """`more` are further settings, by their names in the file."""
+        self.address = f"127.0.0.1:{_free_port()}"
         self.directory = directory
         self.settings = directory / "settings.yaml"
         self.log = directory / "daemon.log"
@@ -54,8 +61,9 @@ class DaemonProcess:
                         for name, path in kubeconfigs.items()
                     ],
                     "lease": {"namespace": "default"},
-                    "listen": self._address,
+                    "listen": self.address,
                     "rights": "unrestricted-for-development",
+                    **(more or {}),
                 },
                 sort_keys=False,
             )
@@ -86,10 +94,15 @@ class DaemonProcess:
             self._process.kill()
             self._process.wait()
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def status(self) -> Status | None:
         """What the daemon says, or None while nobody answers."""
         try:
-            with urllib.request.urlopen(f"http://{self._address}/status", timeout=2) as answer:
+            with urllib.request.urlopen(f"http://{self.address}/status", timeout=2) as answer:
                 status: Status = json.load(answer)
                 return status
         except (urllib.error.URLError, ConnectionError, TimeoutError):
