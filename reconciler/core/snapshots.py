@@ -55,6 +55,10 @@ def version_of(body: JsonObject) -> int:
     return int(cast(str, metadata["resourceVersion"]))
 
 
+def uid_of(body: JsonObject) -> str:
+    return cast(str, cast(JsonObject, body["metadata"])["uid"])
+
+
 def live_object(body: JsonObject) -> LiveObject:
     """Condense what a decision may need of a live object."""
     key, api_version = key_of(body)
@@ -63,7 +67,7 @@ def live_object(body: JsonObject) -> LiveObject:
     return LiveObject(
         key=key,
         api_version=api_version,
-        uid=cast(str, metadata["uid"]),
+        uid=uid_of(body),
         version=version_of(body),
         owned=owned_digest(body),
         health=health_of(body),

@@ -31,6 +31,9 @@ log = structlog.get_logger()
 RETRY_SECONDS = 5.0
 """Pause before another try when a correction failed."""
 
+LOOK_AGAIN_SECONDS = 0.2
+"""How soon an object that must not be touched now is looked at again: it costs no request."""
+
 
 class Corrector:
     """Watches one cluster for drift while it runs."""
@@ -43,48 +46,77 @@ class Corrector:
         self._clock = clock
         self._context = context
         self._pending: set[ObjectKey] = set()
+        self._deferred: set[ObjectKey] = set()
         self._news = asyncio.Event()
+        self._ended = False
 
     async def run(self) -> None:
         """Correct drift for ever. What drifted before the start is found, too."""
-        with self._session.observer.listening(self.look):
-            for key in list(self._session.books.ledger(self._session.name).entries):
-                self.look(key)
-            while True:
-                await self._news.wait()
-                self._news.clear()
-                while self._pending:
-                    await self._correct(self._next_batch())
+        try:
+            with self._session.observer.listening(self.look):
+                for key in list(self._session.books.ledger(self._session.name).entries):
+                    self.look(key)
+                while True:
+                    await self._news.wait()
+                    self._news.clear()
+                    while self._pending:
+                        await self._correct(self._next_batch())
+        finally:
+            self._ended = True
 
     def look(self, key: ObjectKey) -> None:
-        """Remember an object that is not as we left it."""
-        if key not in self._pending and self._drifted(key):
+        """Remember an object that is not as we left it, also while it must not be touched."""
+        if self._ended or key in self._pending or self._differing(key) is None:
+            return
+        if self._must_wait(key):
+            if not self._deferred:
+                asyncio.get_running_loop().call_later(LOOK_AGAIN_SECONDS, self._look_again)
+            self._deferred.add(key)
+        elif self._drifted(key):
             self._pending.add(key)
             self._news.set()
 
+    def _look_again(self) -> None:
+        keys, self._deferred = self._deferred, set()
+        for key in keys:
+            self.look(key)
+
     def _next_batch(self) -> list[Change]:
         """Corrections of the earliest wave: a whole cluster may have to be built up again."""
-        changes = [change for key in self._pending if (change := self._correction(key))]
+        keys, self._pending = self._pending, set()
+        changes = [change for key in keys if (change := self._correction(key))]
+        for key in keys - {change.key for change in changes}:
+            self.look(key)
         if not changes:
-            self._pending.clear()
             return []
         wave = min(change.wave for change in changes)
         batch = sorted((c for c in changes if c.wave is wave), key=lambda c: c.key)[:CHUNK]
-        self._pending = {change.key for change in changes} - {change.key for change in batch}
+        self._pending |= {change.key for change in changes} - {change.key for change in batch}
         return batch
 
     def _drifted(self, key: ObjectKey) -> Applied | None:
-        entry = self._session.books.ledger(self._session.name).entries.get(key)
-        if entry is None or entry.applied is None or key in self._session.in_flight:
-            return None
-        if self._session.observer.stale or not self._session.corrects(entry.unit):
-            return None
         past = self._session.corrections.get(key)
         if past is not None and past.contested(self._clock.monotonic()):
+            return None
+        return None if self._must_wait(key) else self._differing(key)
+
+    def _differing(self, key: ObjectKey) -> Applied | None:
+        entry = self._session.books.ledger(self._session.name).entries.get(key)
+        if entry is None or entry.applied is None:
             return None
         live = self._session.observer.get(key)
         as_left = live is not None and live.owned == entry.applied.observed
         return None if as_left else entry.applied
+
+    def _must_wait(self, key: ObjectKey) -> bool:
+        """Whether it is being written, its unit is being changed, or it cannot be seen."""
+        session = self._session
+        entry = session.books.ledger(session.name).entries.get(key)
+        return (
+            key in session.in_flight
+            or bool(session.observer.stale)
+            or (entry is not None and not session.corrects(entry.unit))
+        )
 
     def _correction(self, key: ObjectKey) -> Change | None:
         applied = self._drifted(key)

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 import stamina
 
-from reconciler.core.audit.records import AuditRecord, Phase, Verb
+from reconciler.core.audit.records import AuditRecord, Phase, Reason, Verb
 from reconciler.core.errors import (
     FairleadError,
     LeadershipLost,
+    Refused,
     Terminal,
     Throttled,
     Transient,
@@ -26,7 +27,7 @@ from reconciler.core.identifiers import Digest
 from reconciler.core.ledger import Applied, Entry, LedgerUpdate
 from reconciler.core.manifests import JsonObject
 from reconciler.core.plans import Action, Change
-from reconciler.core.snapshots import LiveObject
+from reconciler.core.snapshots import LiveObject, uid_of
 from reconciler.engine.books import Books
 from reconciler.engine.concurrency import bounded
 from reconciler.engine.previewing import CONCURRENCY, object_to_apply
@@ -75,21 +76,30 @@ class Performer:
         Raises Transient when the books cannot be written: then nothing, or nothing more, was done.
         """
         assert len(changes) <= CHUNK
-        keys = {change.key for change in changes}
-        session.in_flight |= keys
-        try:
-            intents = await self._intend(session, changes, context)
-            # A cancelled write may or may not have happened; its outcome must still be recorded.
-            work = asyncio.ensure_future(
-                self._write_and_conclude(session, changes, intents, context)
-            )
+        async with session.flight({change.key for change in changes}):
+            # Seen through even when cancelled: an intent without an outcome, or a write of which
+            # nobody knows whether it happened, would be left.
+            work = asyncio.ensure_future(self._intend_write_conclude(session, changes, context))
             try:
                 return await asyncio.shield(work)
             except asyncio.CancelledError:
                 await asyncio.wait({work})
                 raise
-        finally:
-            session.in_flight -= keys
+
+    async def _intend_write_conclude(
+        self, session: ClusterSession, changes: Sequence[Change], context: Context
+    ) -> tuple[Outcome, ...]:
+        async def write(change: Change) -> Outcome:
+            return await self._write_one(session, change)
+
+        intents = await self._intend(session, changes, context)
+        for change in changes:
+            if change.reason is Reason.COMMIT:
+                # Whoever fought for the state of before has another one to answer to.
+                session.corrections.pop(change.key, None)
+        outcomes = await bounded(changes, write, limit=CONCURRENCY)
+        await self._conclude(session, outcomes, intents, context)
+        return tuple(outcomes)
 
     async def _intend(
         self, session: ClusterSession, changes: Sequence[Change], context: Context
@@ -104,20 +114,6 @@ class Performer:
             [self._record(session, change, context) for change in changes],
             updates=[LedgerUpdate(session.name, put=expected)] if expected else [],
         )
-
-    async def _write_and_conclude(
-        self,
-        session: ClusterSession,
-        changes: Sequence[Change],
-        intents: Sequence[int],
-        context: Context,
-    ) -> tuple[Outcome, ...]:
-        async def write(change: Change) -> Outcome:
-            return await self._write_one(session, change)
-
-        outcomes = await bounded(changes, write, limit=CONCURRENCY)
-        await self._conclude(session, outcomes, intents, context)
-        return tuple(outcomes)
 
     async def _write_one(self, session: ClusterSession, change: Change) -> Outcome:
         try:
@@ -134,7 +130,10 @@ class Performer:
     async def _send(self, session: ClusterSession, change: Change) -> LiveObject | None:
         match change.action:
             case Action.ADOPT:
-                return session.observer.get(change.key)
+                live = session.observer.get(change.key)
+                if live is None:
+                    raise ChangedMeanwhile(f"{change.key} is gone since the plan was made")
+                return live
             case Action.FORGET:
                 return None
             case Action.DELETE:
@@ -162,7 +161,13 @@ class Performer:
                 gone.set()
 
         with session.observer.listening(look):
-            await session.cluster.delete(change.key, change.api_version, uid=change.uid)
+            try:
+                await session.cluster.delete(change.key, change.api_version, uid=change.uid)
+            except Refused as error:
+                found = await session.cluster.get(change.key, change.api_version)
+                if found is None or uid_of(found) == change.uid:
+                    raise
+                raise ChangedMeanwhile(f"{change.key} was made anew since the plan") from error
             look(change.key)
             try:
                 async with asyncio.timeout(DELETION_SECONDS):
@@ -226,6 +231,12 @@ class Performer:
             trace=context.trace,
             detail=detail,
         )
+
+
+class ChangedMeanwhile(Transient):
+    """The object is not the one that the plan is about; the next plan will be."""
+
+    code = "changed-meanwhile"
 
 
 class StillThere(Transient):

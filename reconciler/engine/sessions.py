@@ -7,6 +7,10 @@ and nobody else writes it meanwhile.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from collections.abc import Set as AbstractSet
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from reconciler.core.fights import Corrections
@@ -28,10 +32,27 @@ class ClusterSession:
     books: Books
     in_flight: set[ObjectKey] = field(default_factory=set)
     corrections: dict[ObjectKey, Corrections] = field(default_factory=dict)
+    _landed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def name(self) -> ClusterName:
         return self.cluster.name
+
+    @asynccontextmanager
+    async def flight(self, keys: AbstractSet[ObjectKey]) -> AsyncIterator[None]:
+        """Let these objects be written by the block alone: wait for whoever writes one now.
+
+        All are taken at once, so no two blocks can wait for each other.
+        """
+        while not self.in_flight.isdisjoint(keys):
+            self._landed.clear()
+            await self._landed.wait()
+        self.in_flight |= keys
+        try:
+            yield
+        finally:
+            self.in_flight -= keys
+            self._landed.set()
 
     def corrects(self, unit: UnitName) -> bool:
         """Whether drift in this unit is put back: not while a plan is changing the unit."""

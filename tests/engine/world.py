@@ -7,16 +7,23 @@ them passes the same contract suite as its real twin.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 
 from reconciler.adapters.cluster_lease import ClusterLease
 from reconciler.adapters.cluster_memory import MemoryCluster
+from reconciler.adapters.cluster_memory_status import (
+    becomes_ready,
+    exceeds_progress_deadline,
+    never_becomes_ready,
+)
 from reconciler.adapters.clocks import VirtualClock
 from reconciler.adapters.git_memory import MemoryRepository
 from reconciler.adapters.lease_memory import MemoryLeaseStore
 from reconciler.adapters.state_memory import MemoryStateStore
-from reconciler.core.identifiers import ClusterName, CommitSha, ObjectKey
+from reconciler.core.audit.records import AuditRecord, Phase
+from reconciler.core.identifiers import ClusterName, CommitSha, ObjectKey, UnitName
+from reconciler.core.ledger import Standing
 from reconciler.core.manifests import JsonObject
 from reconciler.engine.books import Books
 from reconciler.engine.driving import Engine, Rhythm
@@ -34,7 +41,10 @@ spec:
   - path: apps/*
   allow:
     namespaces: [team-*]
-    kinds: [Role.rbac.authorization.k8s.io, RoleBinding.rbac.authorization.k8s.io]
+    kinds:
+    - Role.rbac.authorization.k8s.io
+    - RoleBinding.rbac.authorization.k8s.io
+    - CustomResourceDefinition.apiextensions.k8s.io
   deletionBudget: {{percent: {percent}%, objects: {objects}}}
 {extra}"""
 
@@ -78,6 +88,40 @@ spec:
 """.encode()
 
 
+BROKEN = "f"
+"""Image digit of a Deployment that gives up."""
+
+STUCK = "e"
+"""Image digit of a Deployment that never becomes ready, and never says so."""
+
+
+def fares_by_image(body: JsonObject) -> JsonObject | None:
+    """The status of a Deployment by its image: BROKEN, STUCK, or ready at once."""
+    if f"sha256:{BROKEN * 64}" in str(body):
+        return exceeds_progress_deadline(body)
+    if f"sha256:{STUCK * 64}" in str(body):
+        return never_becomes_ready(body)
+    return becomes_ready(body)
+
+
+def namespace(name: str) -> bytes:
+    return f"apiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}}}\n".encode()
+
+
+def role(name: str, *verbs: str, namespace: str = "team-a") -> bytes:
+    return f"""\
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {{name: {name}, namespace: {namespace}}}
+rules:
+- {{apiGroups: [""], resources: [pods], verbs: [{", ".join(verbs)}]}}
+""".encode()
+
+
+def unit(directory: str) -> UnitName:
+    return UnitName(f"manifests/apps/{directory}")
+
+
 def config_map_key(name: str, namespace: str = "team-a") -> ObjectKey:
     return ObjectKey("", "ConfigMap", namespace, name)
 
@@ -95,7 +139,9 @@ class World:
         self.store = MemoryStateStore()
         self.names = clusters or ("one",)
         self.clusters: Mapping[ClusterName, MemoryCluster] = {
-            ClusterName(name): MemoryCluster(ClusterName(name), clock=self.clock)
+            ClusterName(name): MemoryCluster(
+                ClusterName(name), clock=self.clock, status=fares_by_image
+            )
             for name in self.names
         }
         self.leases = {name: MemoryLeaseStore() for name in self.clusters}
@@ -105,6 +151,7 @@ class World:
                     "kubectl",
                     {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": team}},
                 )
+                cluster.requests.clear()
 
     @property
     def cluster(self) -> MemoryCluster:
@@ -125,17 +172,18 @@ class World:
         store = replaced.get("store", self.store)
         clusters = replaced.get("clusters", self.clusters)
         repository = replaced.get("repository", self.repository)
+        identity = str(replaced.get("identity", "daemon"))
         return Engine(
             repository=repository,
             clusters=clusters,
             leases={
-                name: ClusterLease(lease, clock=self.clock, identity="daemon")
+                name: ClusterLease(lease, clock=self.clock, identity=identity)
                 for name, lease in self.leases.items()
             },
             store=store,
             books=await Books.open(store, list(self.clusters)),
             clock=self.clock,
-            context=Context(repository=REPOSITORY, actor="fairlead"),
+            context=Context(repository=REPOSITORY, actor=identity),
             rhythm=Rhythm(poll=1.0),
         )
 
@@ -149,6 +197,12 @@ class World:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+
+    async def until_async(self, condition: Callable[[], Awaitable[bool]]) -> None:
+        """The same for what only the store knows."""
+        async with asyncio.timeout(900.0):
+            while not await condition():
+                await asyncio.sleep(0.1)
 
     async def until(self, condition: Callable[[], bool], *, seconds: float = 900.0) -> None:
         """Let virtual time pass until something is so."""
@@ -164,6 +218,29 @@ class World:
             return all(position.applied.get(name) == commit for name in self.clusters)
 
         await self.until(applied)
+
+    async def until_standing(self, engine: Engine, directory: str, standing: Standing) -> None:
+        await self.until(lambda: self.standing(engine, directory) is standing)
+
+    def standing(
+        self, engine: Engine, directory: str, cluster: str | None = None
+    ) -> Standing | None:
+        where = ClusterName(cluster) if cluster else self.cluster.name
+        state = engine.books.ledger(where).units.get(unit(directory))
+        return state.standing if state else None
+
+    async def records(self, *phases: Phase) -> list[AuditRecord]:
+        logged = await self.store.records(limit=1_000_000)
+        return [item.record for item in logged if not phases or item.record.phase in phases]
+
+    def writes(self, cluster: str | None = None) -> list[tuple[str, str]]:
+        """Verb and `Kind/name` of every write so far, in order."""
+        where = self.clusters[ClusterName(cluster)] if cluster else self.cluster
+        return [
+            (request.verb, f"{request.key.kind}/{request.key.name}")
+            for request in where.requests
+            if request.verb in ("apply", "delete") and request.key
+        ]
 
     async def until_refused(self, engine: Engine, commit: CommitSha) -> None:
         await self.until(lambda: engine.books.position.refused == commit)
