@@ -174,7 +174,7 @@ class _TreeWalk:
         self, before: pygit2.Oid | None, after: pygit2.Oid | None, prefix: bytes
     ) -> Iterator[tuple[pygit2.Oid | None, pygit2.Oid | None, bytes]]:
         """Record the files that differ; yield the directories to compare next."""
-        old, new = self._children(before, prefix), self._children(after, prefix)
+        old, new = self._children(before, prefix), self._children(after, prefix, strict=True)
         for name in old.keys() | new.keys():
             was, now = old.get(name), new.get(name)
             if was == now:
@@ -193,21 +193,48 @@ class _TreeWalk:
                 self.gone.add(path)
 
     def _children(
-        self, tree: pygit2.Oid | None, prefix: bytes
+        self, tree: pygit2.Oid | None, prefix: bytes, *, strict: bool = False
     ) -> dict[bytes, tuple[pygit2.Oid, int]]:
         if tree is None:
             return {}
         try:
             found = self.repository[tree]
-        except (KeyError, pygit2.GitError) as error:
+        except KeyError as error:
             raise Damaged(f"tree {tree}: {error}") from error
+        except pygit2.GitError as error:
+            raise self._unreadable(tree, prefix, error) from error
         if not isinstance(found, pygit2.Tree):
             raise Corrupt(
                 f"commit {short(self.head)} calls {printable(_path(prefix))} a directory, which"
                 " it is not",
                 hint="recreate the commit with git; `git fsck` shows the damage",
             )
-        return {entry.raw_name or b"": (entry.id, int(entry.filemode)) for entry in found}
+        children = {entry.raw_name or b"": (entry.id, int(entry.filemode)) for entry in found}
+        if strict:
+            # Such names stand for two files: people would review one, and we apply the other.
+            if len(children) != len(found):
+                raise self._malformed(prefix, "the same name twice")
+            if b"/" in b"".join(children):
+                raise self._malformed(prefix, "a name with a slash")
+        return children
+
+    def _unreadable(
+        self, tree: pygit2.Oid, prefix: bytes, error: pygit2.GitError
+    ) -> Damaged | Corrupt:
+        """Damage on our disk, which a new fetch mends, or a tree that was written so."""
+        try:
+            # Compares the content with its id.
+            self.repository.odb.read(tree)
+        except (KeyError, pygit2.GitError):
+            return Damaged(f"tree {tree}: {error}")
+        return self._malformed(prefix, f"a name that Git does not allow ({error})")
+
+    def _malformed(self, prefix: bytes, what: str) -> Corrupt:
+        where = printable(_path(prefix)) or "its root"
+        return Corrupt(
+            f"commit {short(self.head)} has a directory with {what}: {where}",
+            hint="recreate the commit with git; `git fsck` shows the damage",
+        )
 
     def _count(self) -> None:
         self.visited += 1
