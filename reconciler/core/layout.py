@@ -99,6 +99,14 @@ def path_problems(entry: TreeEntry) -> Iterator[Problem]:
             f"the path {printable(path)!r} could lead elsewhere on some systems",
             "rename the file without '..' and '\\'",
         )
+    elif any(segment.lower() == ".git" for segment in segments):
+        yield Problem(
+            path,
+            None,
+            "path-traversal",
+            f"the path {printable(path)!r} would be part of Git's own files in a clone",
+            "rename the file; git itself never writes such a path",
+        )
 
 
 def may_hold_documents(entry: TreeEntry) -> bool:
