@@ -17,7 +17,14 @@ from opentelemetry import trace
 
 from reconciler.core.audit.records import AuditRecord, Phase, Verb
 from reconciler.core.desired import DesiredState, Unit
-from reconciler.core.errors import Corrupt, HistoryRewritten, Terminal, Transient, Untrusted
+from reconciler.core.errors import (
+    Corrupt,
+    Misconfigured,
+    Missing,
+    Terminal,
+    Transient,
+    Untrusted,
+)
 from reconciler.core.identifiers import ClusterName, CommitSha, Digest, short
 from reconciler.core.kinds.repository import RepositorySpec
 from reconciler.core.ledger import Ledger, LedgerUpdate, Position, Standing, UnitState
@@ -25,7 +32,7 @@ from reconciler.core.manifests import JsonObject, JsonValue
 from reconciler.core.outstanding import ClusterView, Outstanding, Place, outstanding
 from reconciler.core.planning import plan
 from reconciler.core.plans import Plan
-from reconciler.core.problems import Problem
+from reconciler.core.problems import Problem, errors_among
 from reconciler.core.refusing import culprits, refusal_text, refusal_updates
 from reconciler.core.snapshots import FrozenSnapshot
 from reconciler.engine.books import Books
@@ -78,7 +85,13 @@ class Reconciler:
         accepted = self._books.position.accepted
         if accepted is None or (self.accepted and self.accepted.commit == accepted):
             return
-        result = await self._compiler.compile(accepted, rules=None)
+        try:
+            result = await self._compiler.compile(accepted, rules=None)
+        except Missing:
+            # The branch was rewritten and the mirror made anew: then no head descends from it,
+            # and every commit is refused for that reason. What was applied is kept in place.
+            log.warning("commit.lost", commit=accepted)
+            return
         if isinstance(result, Invalid):
             raise Corrupt(
                 f"the accepted commit {short(accepted)} is not valid for this release: "
@@ -96,7 +109,13 @@ class Reconciler:
         """
         with tracer.start_as_current_span("reconcile", attributes={"fairlead.commit": head}):
             await self.reopen()
-            desired = await self._compile(head)
+            try:
+                desired = await self._compile(head)
+            except Terminal as error:
+                await self._refuse(head, error.code, error.message, hint=error.hint)
+                done = await self._fall_back()
+                # Keys are kept outside Git, so this may become right without a commit.
+                return done and not isinstance(error, Untrusted | Misconfigured)
             if desired is not None:
                 views = await self._look(desired)
                 work = outstanding(
@@ -110,26 +129,25 @@ class Reconciler:
             return await self._fall_back()
 
     async def _compile(self, head: CommitSha) -> DesiredState | None:
-        """The commit as a DesiredState, or None after its refusal was recorded."""
+        """The commit as a DesiredState, or None after its refusal was recorded.
+
+        Raises Terminal when it cannot be trusted, or when its trees are malformed or too large.
+        """
         rules = self.accepted.policy if self.accepted else None
-        try:
-            with tracer.start_as_current_span("compile"):
-                if head != self._books.position.accepted:
-                    signed = rules.signatures.required if rules else False
-                    await verify_history(
-                        self._repository,
-                        accepted=self._books.position.accepted,
-                        head=head,
-                        signed=signed,
-                    )
-                result = await self._compiler.compile(head, rules=rules)
-        except (HistoryRewritten, Untrusted) as error:
-            await self._refuse(head, error.code, error.message, hint=error.hint)
-            return None
+        with tracer.start_as_current_span("compile"):
+            if head != self._books.position.accepted:
+                signed = rules.signatures.required if rules else False
+                await verify_history(
+                    self._repository,
+                    accepted=self._books.position.accepted,
+                    head=head,
+                    signed=signed,
+                )
+            result = await self._compiler.compile(head, rules=rules)
         self.problems = result.problems
         if isinstance(result, Invalid):
-            first = result.problems[0]
-            more = f" (and {len(result.problems) - 1} more)" if len(result.problems) > 1 else ""
+            first, *others = errors_among(result.problems)
+            more = f" (and {len(others)} more)" if others else ""
             await self._refuse(
                 head,
                 "invalid",
