@@ -10,13 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal, cast
+
+from pydantic import ConfigDict, TypeAdapter
+from pydantic.alias_generators import to_camel
 
 from reconciler.core.identifiers import ClusterName, CommitSha, ObjectKey, UnitName
 from reconciler.core.ledger import Ledger, Position, Standing
 from reconciler.core.manifests import JsonObject
 from reconciler.core.plans import Waiting
 
-STATUS_VERSION = 1
+_CAMEL = ConfigDict(alias_generator=to_camel, allow_inf_nan=False)
+"""JSON has camel case."""
 
 
 class ClusterState(StrEnum):
@@ -66,18 +71,20 @@ class ClusterStatus:
     wanted: CommitSha | None
     applied: CommitSha | None
     since: str
-    settled: int
+    settled_units: int
     objects: int
-    unsettled: tuple[UnitStatus, ...] = ()
-    contested: tuple[ObjectKey, ...] = ()
+    unsettled_units: tuple[UnitStatus, ...] = ()
+    contested: tuple[str, ...] = ()
     trouble: str = ""
     trouble_since: str = ""
     leading: bool = False
 
+    __pydantic_config__ = _CAMEL
+
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The whole repository at one moment. Times are RFC 3339; `fetch_age` is in seconds.
+    """The whole repository at one moment. Times are RFC 3339.
 
     `running` is false when no daemon answered and only its database was read.
     """
@@ -90,9 +97,12 @@ class Status:
     refused: CommitSha | None
     explanation: str
     clusters: tuple[ClusterStatus, ...]
-    fetch_age: float | None = None
+    fetch_age_seconds: float | None = None
     fetch_trouble: str = ""
     notices: tuple[str, ...] = ()
+    version: Literal[1] = 1
+
+    __pydantic_config__ = _CAMEL
 
     @property
     def pending(self) -> CommitSha | None:
@@ -123,10 +133,10 @@ def cluster_status(facts: ClusterFacts, position: Position) -> ClusterStatus:
         wanted=position.accepted,
         applied=applied,
         since=position.since.get(ledger.cluster, ""),
-        settled=sum(state.standing is Standing.SETTLED for state in ledger.units.values()),
+        settled_units=sum(state.standing is Standing.SETTLED for state in ledger.units.values()),
         objects=len(ledger.entries),
-        unsettled=unsettled,
-        contested=tuple(sorted(facts.contested)),
+        unsettled_units=unsettled,
+        contested=tuple(map(str, sorted(facts.contested))),
         trouble=facts.trouble,
         trouble_since=facts.trouble_since,
         leading=facts.leading,
@@ -135,9 +145,7 @@ def cluster_status(facts: ClusterFacts, position: Position) -> ClusterStatus:
 
 def _unsettled(ledger: Ledger, waiting: Sequence[Waiting]) -> tuple[UnitStatus, ...]:
     found = {
-        state.unit: UnitStatus(
-            state.unit, state.standing, state.refused_commit, state.explanation
-        )
+        state.unit: UnitStatus(state.unit, state.standing, state.refused_commit, state.explanation)
         for state in ledger.units.values()
         if state.standing is not Standing.SETTLED
     }
@@ -185,47 +193,15 @@ def _state(
     return ClusterState.AS_DECLARED
 
 
+_STATUS = TypeAdapter(Status)
+
+
 def status_json(status: Status) -> JsonObject:
     """The status as JSON, version 1."""
-    return {
-        "version": STATUS_VERSION,
-        "repository": status.repository,
-        "time": status.time,
-        "running": status.running,
-        "asDeclared": status.as_declared,
-        "head": status.head,
-        "pending": status.pending,
-        "accepted": status.accepted,
-        "refused": status.refused,
-        "explanation": status.explanation,
-        "fetchAgeSeconds": None if status.fetch_age is None else round(status.fetch_age, 3),
-        "fetchTrouble": status.fetch_trouble,
-        "clusters": [_cluster_json(cluster) for cluster in status.clusters],
-        "notices": list(status.notices),
-    }
+    body = cast(JsonObject, _STATUS.dump_python(status, mode="json", by_alias=True))
+    return {**body, "asDeclared": status.as_declared, "pending": status.pending}
 
 
-def _cluster_json(cluster: ClusterStatus) -> JsonObject:
-    return {
-        "cluster": cluster.cluster,
-        "state": cluster.state,
-        "wanted": cluster.wanted,
-        "applied": cluster.applied,
-        "since": cluster.since,
-        "settledUnits": cluster.settled,
-        "objects": cluster.objects,
-        "unsettledUnits": [
-            {
-                "unit": unit.unit,
-                "standing": unit.standing,
-                "commit": unit.commit,
-                "explanation": unit.explanation,
-                "waits": unit.waits,
-            }
-            for unit in cluster.unsettled
-        ],
-        "contested": [str(key) for key in cluster.contested],
-        "trouble": cluster.trouble,
-        "troubleSince": cluster.trouble_since,
-        "leading": cluster.leading,
-    }
+def status_from_json(content: bytes) -> Status:
+    """What `status_json` made a text of. Raises ValueError on anything else."""
+    return _STATUS.validate_json(content)

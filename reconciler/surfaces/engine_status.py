@@ -79,7 +79,7 @@ class EngineStatus:
             accepted=position.accepted,
             refused=position.refused,
             explanation=position.explanation,
-            fetch_age=self.fetch_age(),
+            fetch_age_seconds=self.fetch_age(),
             fetch_trouble=engine.fetch_trouble,
             clusters=tuple(
                 cluster_status(self._facts(name), position) for name in sorted(self._clusters())

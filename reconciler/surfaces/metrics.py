@@ -139,7 +139,7 @@ class _StatusGauges(Collector):
         yield _gauge(
             "fairlead_fetch_age_seconds",
             "Seconds since the repository last answered.",
-            {} if status.fetch_age is None else {(): status.fetch_age},
+            {} if status.fetch_age_seconds is None else {(): status.fetch_age_seconds},
         )
         yield _gauge(
             "fairlead_commit_refused",
@@ -178,9 +178,9 @@ def _cluster_gauges(status: Status) -> Iterator[Metric]:
     )
     units: dict[tuple[str, ...], float] = {}
     for cluster in clusters:
-        units[cluster.cluster, Standing.SETTLED.value] = float(cluster.settled)
+        units[cluster.cluster, Standing.SETTLED.value] = float(cluster.settled_units)
         for standing in set(Standing) - {Standing.SETTLED}:
-            count = sum(unit.standing is standing for unit in cluster.unsettled)
+            count = sum(unit.standing is standing for unit in cluster.unsettled_units)
             units[cluster.cluster, standing.value] = float(count)
     yield _gauge("fairlead_units", "Units by how they stand.", units, "cluster", "standing")
 

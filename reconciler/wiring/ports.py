@@ -60,21 +60,30 @@ Opened: TypeAlias = AbstractAsyncContextManager
 """What a factory returns: entered to use the port, left to close it."""
 
 
+def mirror_of(settings: Settings) -> Opened[Repository]:
+    """The daemon's own mirror."""
+    return mirror_at(settings, settings.mirror)
+
+
 @asynccontextmanager
-async def mirror_of(settings: Settings) -> AsyncIterator[Repository]:
+async def mirror_at(settings: Settings, directory: Path) -> AsyncIterator[Repository]:
     given = settings.repository
-    verifier = None
-    if given.allowed_signers_file:
-        verifier = SignatureVerifier(given.allowed_signers_file, trusted=given.trusted_commits)
     source = GitSource(
         url=given.url, branch=given.branch, credentials=git_credentials(given.credentials)
     )
-    settings.mirror.parent.mkdir(parents=True, exist_ok=True)
-    mirror = GitMirror(source, settings.mirror, verifier=verifier)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    mirror = GitMirror(source, directory, verifier=verifier_of(settings))
     try:
         yield mirror
     finally:
         mirror.close()
+
+
+def verifier_of(settings: Settings) -> SignatureVerifier | None:
+    given = settings.repository
+    if given.allowed_signers_file is None:
+        return None
+    return SignatureVerifier(given.allowed_signers_file, trusted=given.trusted_commits)
 
 
 def git_credentials(given: Credentials) -> GitCredentials:

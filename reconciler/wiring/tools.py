@@ -1,21 +1,24 @@
-"""What commands without a daemon need of the outside: audit and revert.
+"""What commands without a daemon need of the outside: audit, validate and revert.
 
 Separate from the daemon's wiring, so that these commands load neither engine nor cluster.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 from reconciler.adapters.audit_anchor_git import GitAnchor
 from reconciler.adapters.audit_commits_git import commits_in
+from reconciler.adapters.git_clone import GitClone
 from reconciler.adapters.git_reverting import prepare_revert
 from reconciler.adapters.state_sql import open_state_for_reading
 from reconciler.core.audit.verification import Anchor
+from reconciler.ports import Repository
 from reconciler.surfaces.audit_reading import AuditTools
 from reconciler.surfaces.revert_command import RevertTools
+from reconciler.surfaces.validate_command import ValidateTools
 
 
 def audit_tools() -> AuditTools:
@@ -25,6 +28,16 @@ def audit_tools() -> AuditTools:
 async def _read_anchors(path: Path) -> Sequence[Anchor]:
     with closing(GitAnchor(path)) as anchor:
         return await anchor.anchors()
+
+
+def validate_tools() -> ValidateTools:
+    return ValidateTools(_clone)
+
+
+@asynccontextmanager
+async def _clone(path: Path) -> AsyncIterator[Repository]:
+    with closing(GitClone(path)) as clone:
+        yield clone
 
 
 def revert_tools() -> RevertTools:

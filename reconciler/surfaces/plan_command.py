@@ -1,0 +1,130 @@
+"""`fairlead plan`: what a commit would change in the clusters as they are now.
+
+Separate from the daemon, which it does not disturb: it takes no lease, reads the state database
+and writes none of it, and asks clusters for lists and dry runs only. (API servers authorise a dry
+run as the write that it tries.)
+
+Exit codes: 0 there is a plan; with --detailed-exitcode 0 means that it is empty and 2 that it is
+not; 1 the commit would be refused, or a cluster cannot be seen, so that the plan is not complete.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import orjson
+
+from reconciler.core.identifiers import ClusterName, short
+from reconciler.core.manifests import JsonObject
+from reconciler.core.plans import Plan
+from reconciler.core.presenting.lines import Tone, line, piece, plural
+from reconciler.core.presenting.plan_text import plan_lines
+from reconciler.core.presenting.plan_view import PlanView, plan_view
+from reconciler.core.problems import errors_among
+from reconciler.engine.surveying import Survey
+from reconciler.settings import Settings
+from reconciler.settings_loading import load_settings
+from reconciler.surfaces.printing import print_lines
+from reconciler.surfaces.problem_reports import problem_json, problem_text
+from reconciler.surfaces.run_command import config_option
+
+CHANGES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRequest:
+    """What is to be planned. An empty `revision` is the head of the branch, or of `clone`."""
+
+    revision: str = ""
+    clone: Path | None = None
+    cluster: ClusterName | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlanTools:
+    """What the composition root hands to the command, as the context's object."""
+
+    survey: Callable[[Settings, PlanRequest], Coroutine[object, object, Survey]]
+
+
+@click.command("plan")
+@click.argument("revision", default="", metavar="[COMMIT]")
+@config_option
+@click.option(
+    "--repo",
+    "clone",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Take COMMIT, a branch or tag, from this clone, and not from the branch that is applied.",
+)
+@click.option("--cluster", help="Plan this cluster only.")
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
+@click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes.")
+@click.make_pass_decorator(PlanTools)
+@click.pass_context
+def plan_command(
+    context: click.Context,
+    tools: PlanTools,
+    *,
+    revision: str,
+    config: Path,
+    clone: Path | None,
+    cluster: str | None,
+    as_json: bool,
+    detailed_exitcode: bool,
+) -> None:
+    """Show what COMMIT would change in the clusters, as they are now.
+
+    COMMIT is the head of the branch unless given. Nothing is written anywhere.
+    """
+    settings = load_settings(config, os.environ)
+    request = PlanRequest(revision, clone, ClusterName(cluster) if cluster else None)
+    known = [chosen.name for chosen in settings.clusters]
+    if cluster and cluster not in known:
+        raise click.BadParameter(f"the settings name {', '.join(known)}", param_hint="--cluster")
+    survey = asyncio.run(tools.survey(settings, request))
+    view = plan_view(survey.plan) if survey.plan else None
+    if as_json:
+        click.echo(_as_json(survey))
+    else:
+        _print(survey, view)
+    context.exit(_exit_code(view, detailed=detailed_exitcode))
+
+
+def _exit_code(view: PlanView | None, *, detailed: bool) -> int:
+    if view is None or view.refused or view.unseen:
+        return 1
+    return CHANGES if detailed and not view.empty else 0
+
+
+def _print(survey: Survey, view: PlanView | None) -> None:
+    for problem in survey.problems:
+        click.echo(problem_text(problem, lambda _: None))
+    if view is None:
+        count = plural(len(errors_among(survey.problems)), "problem")
+        text = f"REFUSED: commit {short(survey.commit)} has {count}; nothing of it would be applied"
+        print_lines([line(piece(text, Tone.BAD))])
+    else:
+        print_lines(plan_lines(view))
+
+
+def _as_json(survey: Survey) -> bytes:
+    """The canonical plan stands in it as it is, so that its digest can be checked."""
+    problems: list[JsonObject] = [problem_json(problem) for problem in survey.problems]
+    envelope = {
+        "version": 1,
+        "commit": survey.commit,
+        "digest": survey.plan.digest if survey.plan else None,
+        "refused": survey.plan is None or survey.plan.refused,
+        "problems": problems,
+        "plan": orjson.Fragment(_canonical(survey.plan)),
+    }
+    return orjson.dumps(envelope)
+
+
+def _canonical(plan: Plan | None) -> bytes:
+    return plan.canonical if plan else b"null"
