@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import json
 import re
 import time
 import urllib.request
@@ -96,7 +97,7 @@ class Scenario:
     async def _bulk_apply(self) -> float:
         head = self._estate.commit_everything()
         began = time.perf_counter()
-        self._notify()
+        self._notify(head)
         await self._until_applied(head)
         return self._estate.objects / (time.perf_counter() - began)
 
@@ -105,7 +106,7 @@ class Scenario:
         head = self._estate.commit_change(number, value)
         arrived = arrivals.expect(_key(number), lambda body: _value(body) == f"{value}-{number}")
         began = time.perf_counter()
-        self._notify()
+        self._notify(head)
         moment = await asyncio.wait_for(arrived, 60)
         await self._until_applied(head)
         return moment - began
@@ -149,8 +150,8 @@ class Scenario:
         )
         return sum(map(float, found))
 
-    def _notify(self) -> None:
-        body = b"{}"
+    def _notify(self, head: str) -> None:
+        body = json.dumps({"ref": "refs/heads/main", "after": head}).encode()
         signature = hmac.new(self._secret, body, hashlib.sha256).hexdigest()
         request = urllib.request.Request(
             f"http://{self._daemon.address}/hooks/git",
