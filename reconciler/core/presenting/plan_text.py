@@ -31,13 +31,6 @@ _SIGNS = {
     Action.UPDATE: ("~", Tone.CHANGED),
     Action.REPLACE: ("±", Tone.REMOVED),
     Action.DELETE: ("-", Tone.REMOVED),
-    Action.ADOPT: ("=", Tone.FAINT),
-    Action.FORGET: ("=", Tone.FAINT),
-}
-_WORDS = {
-    Action.REPLACE: "is deleted and made anew",
-    Action.ADOPT: "is as declared already; it is only recorded",
-    Action.FORGET: "is gone already; it is only forgotten",
 }
 
 
@@ -94,13 +87,10 @@ def _counts(view: PlanView) -> str:
         f"{counts.get(Action.CREATE, 0):,} to create",
         f"{counts.get(Action.DELETE, 0):,} to delete",
     ]
-    for action, words in (
-        (Action.REPLACE, "to replace"),
-        (Action.ADOPT, "to adopt"),
-        (Action.FORGET, "to forget"),
-    ):
-        if counts.get(action):
-            texts.append(f"{counts[action]:,} {words}")
+    if replaced := counts.get(Action.REPLACE):
+        texts.append(f"{replaced:,} to replace")
+    if recorded := sum(view.recorded.values()):
+        texts.append(f"{recorded:,} to record only")
     return ", ".join(texts)
 
 
@@ -159,8 +149,8 @@ def _change(change: ChangeView, *, name_clusters: bool) -> Iterator[Line]:
     sign, tone = _SIGNS[change.action]
     where = f" in {_listed(change.clusters)}" if name_clusters else ""
     yield line(piece(f"{sign} {change.key}", tone), where, *_source(change.source), indent=1)
-    if words := _WORDS.get(change.action):
-        yield line(piece(words, Tone.FAINT), indent=3)
+    if change.action is Action.REPLACE:
+        yield line(piece("is deleted and made anew", Tone.REMOVED), indent=3)
     if change.explanation:
         yield line(change.explanation, indent=3)
     if change.force:
@@ -176,6 +166,15 @@ def _change(change: ChangeView, *, name_clusters: bool) -> Iterator[Line]:
         notes.append("its pods restart")
     if notes:
         yield line(piece(" · ".join(notes), Tone.FAINT), indent=3)
+
+
+def _recorded(view: PlanView) -> Iterator[Line]:
+    for action, words in (
+        (Action.ADOPT, "as declared already, without a record"),
+        (Action.FORGET, "gone already, though recorded"),
+    ):
+        if count := view.recorded.get(action):
+            yield line(f"{plural(count, 'object')} {words}", indent=1)
 
 
 def _field(field: FieldView) -> Line:

@@ -113,7 +113,10 @@ class BudgetView:
 
 @dataclass(frozen=True, slots=True)
 class PlanView:
-    """All of a plan. `counts` are of written objects in all clusters, drift apart."""
+    """All of a plan. `counts` are of written objects in all clusters, without drift.
+
+    `recorded` counts objects that are not written at all: the cluster is right, the ledger is not.
+    """
 
     repository: str
     base: CommitSha | None
@@ -121,6 +124,7 @@ class PlanView:
     digest: Digest
     clusters: tuple[ClusterName, ...]
     counts: Mapping[Action, int]
+    recorded: Mapping[Action, int]
     units: tuple[UnitView, ...]
     drift: tuple[UnitView, ...]
     refusals: tuple[RefusalView, ...]
@@ -147,7 +151,7 @@ class PlanView:
     @property
     def empty(self) -> bool:
         """Surely nothing to do, anywhere."""
-        parts = (self.units, self.drift, self.unverified, self.waiting)
+        parts = (self.units, self.drift, self.recorded, self.unverified, self.waiting)
         return bool(self.clusters) and not self.refused and not any(parts)
 
 
@@ -155,13 +159,15 @@ def plan_view(plan: Plan) -> PlanView:
     """Order a plan for people: what matters first, and the same thing once."""
     changes = [(c.cluster, change) for c in plan.clusters for change in c.changes]
     drift = [(c.cluster, change) for c in plan.clusters for change in c.drift]
+    recorded = [change.action for _, change in (*changes, *drift) if not change.action.writes]
     return PlanView(
         repository=plan.repository,
         base=plan.base,
         head=plan.head,
         digest=plan.digest,
         clusters=tuple(c.cluster for c in plan.clusters),
-        counts=Counter(change.action for _, change in changes),
+        counts=Counter(change.action for _, change in changes if change.action.writes),
+        recorded=Counter(recorded),
         units=_units(changes),
         drift=_units(drift),
         refusals=_folded(
@@ -224,7 +230,8 @@ def _joined(items: Iterable[WaitingView]) -> tuple[WaitingView, ...]:
 def _units(changes: Sequence[tuple[ClusterName, Change]]) -> tuple[UnitView, ...]:
     by_unit: dict[UnitName, list[tuple[ClusterName, Change]]] = defaultdict(list)
     for cluster, change in changes:
-        by_unit[change.unit].append((cluster, change))
+        if change.action.writes:
+            by_unit[change.unit].append((cluster, change))
     views = [
         UnitView(unit, headline(unit, found), _unit_changes(found))
         for unit, found in by_unit.items()
