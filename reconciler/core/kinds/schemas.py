@@ -25,26 +25,27 @@ ALL = "all.json"
 
 def schema_files() -> Mapping[str, bytes]:
     """Content of every file of `schemas/` by name: one a kind, and one that takes any kind."""
-    files = {f"{name}.json": _rendered(schema_of(kind)) for name, kind in KINDS.items()}
+    files = {f"{name}.json": rendered(schema_of(kind)) for name, kind in KINDS.items()}
     any_kind: JsonObject = {
         "$schema": DIALECT,
         "title": "Any document of Fairlead",
         "oneOf": [{"$ref": f"{name}.json"} for name in KINDS],
     }
-    return {**files, ALL: _rendered(any_kind)}
+    return {**files, ALL: rendered(any_kind)}
 
 
 def schema_of(kind: type[Declaration]) -> JsonObject:
     """The JSON Schema of one kind, complete in itself."""
-    schema = kind.model_json_schema(schema_generator=_Generator)
+    schema = kind.model_json_schema(schema_generator=SchemaGenerator)
     return {"$schema": DIALECT, "title": kind.__name__, **schema}
 
 
-def _rendered(schema: JsonObject) -> bytes:
+def rendered(schema: JsonObject) -> bytes:
+    """The bytes of a schema file."""
     return orjson.dumps(schema, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
-class _Generator(GenerateJsonSchema):
+class SchemaGenerator(GenerateJsonSchema):
     """Leaves out what tells a reader nothing, and writes defaults as a document would."""
 
     def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002
