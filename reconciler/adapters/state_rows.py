@@ -34,7 +34,7 @@ _FASTEST = 1
 
 def entry_row(cluster: ClusterName, entry: Entry) -> Row:
     applied = entry.applied
-    facts: list[object] = [entry.unit, entry.api_version]
+    facts: list[object] = [entry.unit, entry.api_version, entry.created]
     content = None
     if applied is not None:
         manifest = applied.manifest
@@ -80,7 +80,7 @@ def read_position(facts: bytes | None) -> Position:
 def _entry(key_text: str, facts: bytes, content: bytes | None) -> Entry:
     """Strings that many entries share are interned: that halves the memory of a large ledger."""
     key = ObjectKey.parse(key_text)
-    unit, api_version, *confirmed = orjson.loads(facts)
+    unit, api_version, created, *confirmed = orjson.loads(facts)
     applied = None
     if content is not None:
         commit, observed, uid, version, path, *span = confirmed
@@ -97,7 +97,11 @@ def _entry(key_text: str, facts: bytes, content: bytes | None) -> Entry:
             uid=uid,
         )
     return Entry(
-        key=key, unit=UnitName(intern(unit)), api_version=intern(api_version), applied=applied
+        key=key,
+        unit=UnitName(intern(unit)),
+        api_version=intern(api_version),
+        applied=applied,
+        created=created,
     )
 
 

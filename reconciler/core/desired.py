@@ -7,7 +7,7 @@ object is declared twice in a cluster, and the policy in force and its own polic
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,6 +22,11 @@ from reconciler.core.identifiers import (
 from reconciler.core.kinds import Cluster, Model, Rollout
 from reconciler.core.kinds.repository import RepositorySpec
 from reconciler.core.manifests import Manifest, digest_of
+
+
+def unit_digest(digests: Iterable[Digest]) -> Digest:
+    """Identity of a unit made of objects with these digests."""
+    return digest_of("\n".join(sorted(digests)).encode())
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ class Unit:
     @cached_property
     def digest(self) -> Digest:
         """Identity of what is asked for: the digests of the objects, in no particular order."""
-        return digest_of("\n".join(sorted(m.digest for m in self.manifests.values())).encode())
+        return unit_digest(manifest.digest for manifest in self.manifests.values())
 
     @cached_property
     def types(self) -> frozenset[GroupVersionKind]:

@@ -29,12 +29,17 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One object we may have written. `applied` is None until its creation was confirmed."""
+    """One object we may have written. `applied` is None until its creation was confirmed.
+
+    `created` is set when our first write was to bring it into being: only then may putting a unit
+    back take it away.
+    """
 
     key: ObjectKey
     unit: UnitName
     api_version: str
     applied: Applied | None
+    created: bool = False
 
 
 class Standing(StrEnum):

@@ -198,7 +198,7 @@ def _outstanding_in(
     every_object: bool,
     passed_over: frozenset[Standing],
 ) -> Outstanding:
-    entries = _entries_by_unit(view.ledger)
+    entries = entries_by_unit(view.ledger)
     todo: dict[UnitName, Digest] = {}
     waiting: list[Waiting] = []
     candidates: list[Candidate] = []
@@ -218,7 +218,7 @@ def _outstanding_in(
     return Outstanding(view.cluster, todo, tuple(candidates), tuple(waiting))
 
 
-def _entries_by_unit(ledger: Ledger) -> Mapping[UnitName, list[Entry]]:
+def entries_by_unit(ledger: Ledger) -> Mapping[UnitName, list[Entry]]:
     entries: dict[UnitName, list[Entry]] = defaultdict(list)
     for entry in ledger.entries.values():
         entries[entry.unit].append(entry)

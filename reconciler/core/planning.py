@@ -38,6 +38,7 @@ from reconciler.core.plans import (
     Waiting,
     WaitReason,
 )
+from reconciler.core.snapshots import LiveObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ class Accepted:
 
     body: JsonObject | None = None
     forced: bool = False
+    found: LiveObject | None = None
+    """The object as it is now, also when it lacks our label and no watch shows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +174,8 @@ class _Founded:
 
 def _writes(candidate: Candidate, accepted: Accepted | None, head: CommitSha) -> Iterable[Change]:
     """The change to one object: two where access must be taken before it may be given."""
-    desired, live = candidate.desired, candidate.live
+    desired = candidate.desired
+    live = candidate.live or (accepted.found if accepted else None)
     assert desired is not None
     fields: tuple[FieldChange, ...] = ()
     hidden = 0
@@ -255,7 +259,10 @@ def _replacement(candidate: Candidate, head: CommitSha) -> Change:
 
 
 def _may_replace(candidate: Candidate) -> bool:
+    """People opted in, and the object is ours: that of somebody else is not deleted."""
     assert candidate.desired is not None
+    if candidate.live is None:
+        return False
     metadata = cast(JsonObject, candidate.desired.body["metadata"])
     annotations = cast(JsonObject, metadata.get("annotations") or {})
     return annotations.get(ON_IMMUTABLE_ANNOTATION) == "replace"

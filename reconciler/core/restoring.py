@@ -7,12 +7,13 @@ putting back never takes away what was there before us.
 
 from __future__ import annotations
 
-from collections.abc import Set as AbstractSet
+from collections.abc import Sequence
 from dataclasses import replace
 
 from reconciler.core.audit.records import Reason
-from reconciler.core.desired import Unit
-from reconciler.core.identifiers import CommitSha, ObjectKey, UnitName
+from reconciler.core.desired import Unit, unit_digest
+from reconciler.core.identifiers import CommitSha, UnitName
+from reconciler.core.ledger import Entry, UnitState
 from reconciler.core.ordering import Wave, wave_of
 from reconciler.core.outstanding import Candidate, ClusterView, as_left
 from reconciler.core.plans import Action, Change
@@ -23,7 +24,6 @@ def restoration(
     settled: Unit | None,
     *,
     view: ClusterView,
-    created: AbstractSet[ObjectKey],
     commit: CommitSha,
 ) -> tuple[Change, ...]:
     """Changes that lead from whatever is there now to `settled`, ordered by wave.
@@ -36,12 +36,23 @@ def restoration(
         for entry, live in [(view.ledger.entries.get(key), view.snapshot.get(key))]
         if settled and not as_left(manifest, entry, live)
     ]
-    kept = set(settled.manifests) if settled else set()
-    for key in sorted(created - kept):
-        entry, live = view.ledger.entries.get(key), view.snapshot.get(key)
-        if entry is not None:
-            changes.append(_take_away(Candidate(name, 0, key, None, entry, live), commit))
+    kept = settled.manifests if settled else {}
+    for entry in view.ledger.entries.values():
+        if entry.unit == name and entry.created and entry.key not in kept:
+            live = view.snapshot.get(entry.key)
+            changes.append(_take_away(Candidate(name, 0, entry.key, None, entry, live), commit))
     return tuple(sorted(changes, key=lambda change: (change.wave, change.key)))
+
+
+def is_as_settled(state: UnitState, entries: Sequence[Entry]) -> bool:
+    """Whether the last writes to a unit left it as it last settled: then nothing is to be put back.
+
+    `entries` are those of the unit.
+    """
+    if state.digest is None:
+        return not any(entry.created for entry in entries)
+    applied = [entry.applied.manifest.digest for entry in entries if entry.applied]
+    return len(applied) == len(entries) and unit_digest(applied) == state.digest
 
 
 def _put_back(candidate: Candidate, commit: CommitSha) -> Change:

@@ -18,13 +18,13 @@ import structlog
 
 from reconciler.core.audit.records import AuditRecord, Phase, Reason, Verb
 from reconciler.core.desired import Unit
-from reconciler.core.errors import FairleadError, Transient
-from reconciler.core.health import Condition
+from reconciler.core.errors import FairleadError, LeadershipLost, Transient
+from reconciler.core.health import Condition, Health
 from reconciler.core.identifiers import ClusterName, CommitSha, Digest, ObjectKey, UnitName, short
 from reconciler.core.ledger import LedgerUpdate, Position, Standing, UnitState
-from reconciler.core.ordering import Wave, deletion_order
+from reconciler.core.ordering import Wave, deletion_order, wave_of
 from reconciler.core.outstanding import NO_OBJECTS, Place
-from reconciler.core.plans import Action, Change
+from reconciler.core.plans import Change
 from reconciler.core.restoring import restoration
 from reconciler.engine.books import Books
 from reconciler.engine.concurrency import first_of, together
@@ -73,14 +73,28 @@ class Group:
 
 @dataclass(slots=True)
 class _Progress:
-    """What a group may have created so far, needed to undo it, and what it has written."""
+    """What a group has written, and what of it an earlier pass wrote that is not healthy yet."""
 
-    created: dict[Place, set[ObjectKey]] = field(default_factory=lambda: defaultdict(set))
+    lagging: Sequence[_Lagging]
     written: set[tuple[ClusterName, ObjectKey, Wave]] = field(default_factory=set)
 
 
+@dataclass(frozen=True, slots=True)
+class _Lagging:
+    """An object that is as declared already, but that its stage and wave must wait for."""
+
+    stage: int
+    wave: Wave
+    cluster: ClusterName
+    unit: UnitName
+    key: ObjectKey
+
+
 class Executor:
-    """Executes groups of one plan. `superseded` is set when a newer commit wants its turn."""
+    """Executes groups of one plan. `superseded` is set when a newer commit wants its turn.
+
+    `resumed` are units that an earlier pass did not finish: it may not have seen them healthy.
+    """
 
     def __init__(
         self,
@@ -89,14 +103,17 @@ class Executor:
         books: Books,
         clock: Clock,
         superseded: asyncio.Event,
+        resumed: Mapping[Place, Unit],
         settled_unit: Callable[[Place], Awaitable[Unit | None]],
         position_after: Callable[[Sequence[LedgerUpdate]], Position | None],
         health_seconds: float,
     ) -> None:
-        self._sessions = sessions
+        # The sessions of now: one that ends takes its tenure along, and what is planned for it.
+        self._sessions = dict(sessions)
         self._books = books
         self._clock = clock
         self._superseded = superseded
+        self._resumed = resumed
         self._settled_unit = settled_unit
         self._position_after = position_after
         self._health_seconds = health_seconds
@@ -108,8 +125,10 @@ class Executor:
         Raises Superseded between two writes, and Transient when a server or the books are away:
         either way the next plan carries on from what the ledger says.
         """
-        progress = _Progress()
-        stages = sorted({change.stage for _, change in group.changes})
+        progress = _Progress(tuple(self._lagging(group)))
+        stages = sorted(
+            {change.stage for _, change in group.changes} | {o.stage for o in progress.lagging}
+        )
         ahead = [(stage, wave) for stage in stages for wave in Wave]
         while ahead:
             try:
@@ -118,7 +137,7 @@ class Executor:
                 failed, others = group.parted(failure.culprits)
                 undone = group if group.whole else failed
                 await self._hold(undone, failure.culprits, context)
-                await self._put_back(undone, context, progress)
+                await self._put_back(undone, context)
                 if group.whole or not others.units:
                     return False
                 group = others
@@ -126,6 +145,21 @@ class Executor:
                 ahead.pop(0)
         await self._settle(group, context)
         return True
+
+    def _lagging(self, group: Group) -> Iterable[_Lagging]:
+        changed = {(cluster, change.key) for cluster, change in group.changes}
+        for cluster, name in group.units:
+            unit = self._resumed.get((cluster, name))
+            for key, manifest in unit.manifests.items() if unit else ():
+                live = self._session(cluster).observer.get(key)
+                if (cluster, key) not in changed and live and not _holds(live.health):
+                    wave = wave_of(before=manifest, after=manifest)
+                    yield _Lagging(unit.stage if unit else 0, wave, cluster, name, key)
+
+    def _session(self, cluster: ClusterName) -> ClusterSession:
+        if cluster not in self._sessions:
+            raise LeadershipLost(f"nobody here leads {cluster} any more")
+        return self._sessions[cluster]
 
     async def _run_wave(
         self, group: Group, stage: int, wave: Wave, context: Context, progress: _Progress
@@ -136,24 +170,31 @@ class Executor:
                 (cluster, change.key, wave) not in progress.written
             ):
                 by_cluster[cluster].append(change)
+        lagging: dict[ClusterName, dict[ObjectKey, UnitName]] = defaultdict(dict)
+        for item in progress.lagging:
+            if (item.stage, item.wave) == (stage, wave) and (
+                (item.cluster, item.unit) in group.units
+            ):
+                lagging[item.cluster][item.key] = item.unit
 
-        async def run(cluster: ClusterName, changes: Sequence[Change]) -> None:
-            session = self._sessions[cluster]
+        async def run(cluster: ClusterName) -> None:
+            session, changes = self._session(cluster), by_cluster[cluster]
             await session.observer.watch_types({change.type for change in changes})
             for batch in _in_batches(changes, wave):
                 if self._superseded.is_set():
                     raise Superseded
-                _remember(progress, cluster, batch)
                 outcomes = await self._performer.perform(session, batch, context)
                 progress.written |= {(cluster, o.change.key, wave) for o in outcomes if not o.error}
                 _require_success(cluster, outcomes)
-            await self._await_health(session, changes)
+            written = {c.key: c.unit for c in changes if c.desired is not None}
+            await self._await_health(session, written | lagging[cluster])
 
-        await together(run(cluster, changes) for cluster, changes in by_cluster.items())
+        await together([run(cluster) for cluster in sorted({*by_cluster, *lagging})])
 
-    async def _await_health(self, session: ClusterSession, changes: Iterable[Change]) -> None:
-        """Wait until everything written is healthy, has failed, or took too long."""
-        units = {c.key: c.unit for c in changes if c.desired is not None}
+    async def _await_health(
+        self, session: ClusterSession, units: Mapping[ObjectKey, UnitName]
+    ) -> None:
+        """Wait until these objects are healthy, have failed, or took too long."""
         if not units:
             return
         watch = _HealthWatch(session, units)
@@ -219,16 +260,15 @@ class Executor:
         updates = [LedgerUpdate(c, units=tuple(held)) for c, held in states.items()]
         await self._books.write(records, updates=updates)
 
-    async def _put_back(self, group: Group, context: Context, progress: _Progress) -> None:
+    async def _put_back(self, group: Group, context: Context) -> None:
         undo = replace(context, plan=None)
-        for cluster, unit in sorted(group.units):
-            created = progress.created[cluster, unit]
-            await self.restore((cluster, unit), created=created, context=undo)
+        for place in sorted(group.units):
+            await self.restore(place, undo)
 
-    async def restore(self, place: Place, *, created: set[ObjectKey], context: Context) -> None:
-        """Put a held unit back to its settled state, as far as the cluster lets us."""
+    async def restore(self, place: Place, context: Context) -> None:
+        """Put a unit back to its settled state, as far as the cluster lets us."""
         cluster, name = place
-        session = self._sessions[cluster]
+        session = self._session(cluster)
         state = self._books.ledger(cluster).units[name]
         commit = state.commit or state.refused_commit
         assert commit is not None
@@ -236,7 +276,6 @@ class Executor:
             name,
             await self._settled_unit(place),
             view=session.view(self._clock.monotonic()),
-            created=created,
             commit=commit,
         )
         for wave in Wave:
@@ -303,7 +342,7 @@ class _HealthWatch:
         if health.condition is Condition.FAILED:
             self.failed[self._session.name, self._units[key]] = f"{key}: {health.explanation}"
             self.done.set()
-        elif health.condition is Condition.CURRENT or not health.gate:
+        elif _holds(health):
             del self.pending[key]
             if not self.pending:
                 self.done.set()
@@ -319,6 +358,10 @@ class _HealthWatch:
         }
 
 
+def _holds(health: Health) -> bool:
+    return health.condition is Condition.CURRENT or not health.gate
+
+
 def _in_batches(changes: Sequence[Change], wave: Wave) -> Iterable[Sequence[Change]]:
     if wave is Wave.DELETION:
         by_key = {change.key: change for change in changes}
@@ -331,13 +374,6 @@ def _in_batches(changes: Sequence[Change], wave: Wave) -> Iterable[Sequence[Chan
 def _chunks(changes: Sequence[Change]) -> Iterable[Sequence[Change]]:
     for start in range(0, len(changes), CHUNK):
         yield changes[start : start + CHUNK]
-
-
-def _remember(progress: _Progress, cluster: ClusterName, changes: Iterable[Change]) -> None:
-    """Before, not after: a failure elsewhere may cut off the news that a creation went well."""
-    for change in changes:
-        if change.action is Action.CREATE:
-            progress.created[cluster, change.unit].add(change.key)
 
 
 def _require_success(cluster: ClusterName, outcomes: Iterable[Outcome]) -> None:

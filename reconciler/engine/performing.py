@@ -106,7 +106,13 @@ class Performer:
     ) -> Sequence[int]:
         entries = self._books.ledger(session.name).entries
         expected = tuple(
-            Entry(change.key, change.unit, change.api_version, applied=None)
+            Entry(
+                change.key,
+                change.unit,
+                change.api_version,
+                applied=None,
+                created=change.action is Action.CREATE,
+            )
             for change in changes
             if change.desired is not None and change.key not in entries
         )
@@ -186,8 +192,8 @@ class Performer:
             self._record(session, outcome.change, context, concluded=(outcome, intent))
             for outcome, intent in zip(outcomes, intents, strict=True)
         ]
-        put = [entry for outcome in outcomes if (entry := _entry_after(outcome))]
         entries = self._books.ledger(session.name).entries
+        put = [e for o in outcomes if (e := _entry_after(o, entries.get(o.change.key)))]
         drop = [o.change.key for o in outcomes if _leaves_nothing(o, entries.get(o.change.key))]
         update = LedgerUpdate(session.name, put=tuple(put), drop=tuple(drop))
         await self._books.write(records, updates=[update])
@@ -245,12 +251,13 @@ class StillThere(Transient):
     code = "still-there"
 
 
-def _entry_after(outcome: Outcome) -> Entry | None:
+def _entry_after(outcome: Outcome, entry: Entry | None) -> Entry | None:
     change, live = outcome.change, outcome.live
     if change.desired is None or live is None:
         return None
     applied = Applied(change.desired, change.commit, live.owned, live.uid)
-    return Entry(change.key, change.unit, change.desired.type.api_version, applied)
+    created = entry is not None and entry.created
+    return Entry(change.key, change.unit, change.desired.type.api_version, applied, created)
 
 
 def _leaves_nothing(outcome: Outcome, entry: Entry | None) -> bool:

@@ -21,6 +21,7 @@ from reconciler.core.manifests import (
 )
 from reconciler.core.outstanding import Candidate, Outstanding
 from reconciler.core.planning import Accepted, Preview, Rejected
+from reconciler.core.snapshots import live_object
 from reconciler.engine.concurrency import bounded, together
 from reconciler.ports import Cluster
 
@@ -79,7 +80,17 @@ async def _ask(cluster: Cluster, candidate: Candidate, head: CommitSha) -> Previ
         return Rejected(error.code, _why(error), error.causes)
     except Missing as error:
         return Rejected(error.code, error.message)
-    return Accepted(stored if candidate.live else None, forced=forced)
+    found = candidate.live
+    if found is None and _exists(stored):
+        # Somebody made it before us, without our label: no watch shows it.
+        there = await cluster.get(candidate.key, candidate.desired.type.api_version)
+        found = live_object(there) if there else None
+    return Accepted(stored if found else None, forced=forced, found=found)
+
+
+def _exists(stored: JsonObject) -> bool:
+    """Whether a dry run was of a change: what it would create has no resource version yet."""
+    return bool(cast(JsonObject, stored["metadata"]).get("resourceVersion"))
 
 
 def _why(error: Refused) -> str:

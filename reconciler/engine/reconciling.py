@@ -9,7 +9,7 @@ force, and whatever happens, why is written down.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import structlog
@@ -29,11 +29,18 @@ from reconciler.core.identifiers import ClusterName, CommitSha, Digest, short
 from reconciler.core.kinds.repository import RepositorySpec
 from reconciler.core.ledger import Ledger, LedgerUpdate, Position, Standing, UnitState
 from reconciler.core.manifests import JsonObject, JsonValue
-from reconciler.core.outstanding import ClusterView, Outstanding, Place, outstanding
+from reconciler.core.outstanding import (
+    ClusterView,
+    Outstanding,
+    Place,
+    entries_by_unit,
+    outstanding,
+)
 from reconciler.core.planning import plan
 from reconciler.core.plans import Plan
 from reconciler.core.problems import Problem, errors_among
 from reconciler.core.refusing import culprits, refusal_text, refusal_updates
+from reconciler.core.restoring import is_as_settled
 from reconciler.core.snapshots import FrozenSnapshot
 from reconciler.engine.books import Books
 from reconciler.engine.concurrency import bounded, together
@@ -109,6 +116,8 @@ class Reconciler:
         """
         with tracer.start_as_current_span("reconcile", attributes={"fairlead.commit": head}):
             await self.reopen()
+            for cluster in list(self._leader.sessions):
+                await self.restore_held(cluster)
             try:
                 desired = await self._compile(head)
             except Terminal as error:
@@ -183,9 +192,10 @@ class Reconciler:
         self, desired: DesiredState, made: Plan, work: Sequence[Outstanding]
     ) -> bool:
         groups = groups_of(made, work, desired=desired, accepted=self.accepted)
+        executor = self._executor(desired, resumed=self._resumed(desired))
         await self._accept(desired, made, groups)
         with tracer.start_as_current_span("execute", attributes={"fairlead.plan": made.digest}):
-            results = await self._execute(desired, made, groups)
+            results = await self._execute(executor, desired, made, groups)
         # Groups that settle at the same moment do not see each other.
         position = self._applied(self._books.position, desired, [])
         if position != self._books.position:
@@ -265,9 +275,8 @@ class Reconciler:
         return [LedgerUpdate(cluster, units=tuple(units)) for cluster, units in states.items()]
 
     async def _execute(
-        self, desired: DesiredState, made: Plan, groups: Sequence[Group]
+        self, executor: Executor, desired: DesiredState, made: Plan, groups: Sequence[Group]
     ) -> Sequence[bool]:
-        executor = self._executor(desired)
         span = trace.get_current_span().get_span_context()
         context = replace(
             self._context, plan=made.digest, trace=f"{span.trace_id:032x}" if span.is_valid else ""
@@ -290,25 +299,43 @@ class Reconciler:
         await together([run(0), run_leftovers()] if groups else [])
         return [results[number] for number in sorted(results)]
 
-    def _executor(self, desired: DesiredState) -> Executor:
+    def _resumed(self, desired: DesiredState) -> Mapping[Place, Unit]:
+        """Units that an earlier pass began to change and did not see through."""
+        return {
+            (cluster, name): unit
+            for cluster in self._leader.sessions
+            for name, state in self._books.ledger(cluster).units.items()
+            if state.standing is Standing.PROGRESSING
+            and (unit := desired.units.get((cluster, name)))
+        }
+
+    def _executor(self, desired: DesiredState, *, resumed: Mapping[Place, Unit]) -> Executor:
         return Executor(
             sessions=self._leader.sessions,
             books=self._books,
             clock=self._clock,
             superseded=self._superseded,
+            resumed=resumed,
             settled_unit=self.settled_unit,
             position_after=lambda updates: self._applied(self._books.position, desired, updates),
             health_seconds=desired.policy.defaults.health_timeout.total_seconds(),
         )
 
     async def restore_held(self, cluster: ClusterName) -> None:
-        """Finish putting back what a process that died had begun to put back."""
-        if self.accepted is None:
+        """Finish what was begun to be put back, by a process that died or before an outage."""
+        ledger = self._books.ledger(cluster)
+        held = [
+            state
+            for state in ledger.units.values()
+            if state.standing in (Standing.HELD, Standing.WAITING)
+        ]
+        if self.accepted is None or not held:
             return
-        executor = self._executor(self.accepted)
-        for state in list(self._books.ledger(cluster).units.values()):
-            if state.standing is Standing.HELD:
-                await executor.restore((cluster, state.unit), created=set(), context=self._context)
+        executor = self._executor(self.accepted, resumed={})
+        entries = entries_by_unit(ledger)
+        for state in held:
+            if not is_as_settled(state, entries.get(state.unit, ())):
+                await executor.restore((cluster, state.unit), self._context)
 
     def _remember_settled(self, desired: DesiredState, group: Group) -> None:
         for place in group.units:
