@@ -17,7 +17,7 @@ ARGS ?=
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
-.PHONY: help demo test bench lint format schemas clean
+.PHONY: help demo test bench lint format schemas reference clean
 
 help: ## Show this.
 	@echo "make demo       set up, then show a commit on its way to a real control plane"
@@ -26,6 +26,7 @@ help: ## Show this.
 	@echo "make lint       check style, types and the direction of imports"
 	@echo "make format     put the code into its form"
 	@echo "make schemas    generate schemas/ from the kinds"
+	@echo "make reference  generate docs/kinds.md and docs/settings.md from the models"
 	@echo "make clean      remove what was made here, but not the cached control plane"
 
 demo: $(READY)
@@ -49,6 +50,9 @@ format: $(READY)
 
 schemas: $(READY)
 	@$(BIN)/python -m reconciler.surfaces.schema_files schemas
+
+reference: $(READY)
+	@$(BIN)/python -m scripts.write_reference
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

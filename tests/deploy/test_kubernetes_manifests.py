@@ -1,0 +1,149 @@
+"""The manifests in deploy/kubernetes, on a real API server and as the identity that they make."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from reconciler.adapters.clocks import SystemClock
+from reconciler.adapters.cluster_credentials import Kubeconfig
+from reconciler.adapters.cluster_kubernetes import KubernetesCluster
+from reconciler.core.errors import Forbidden
+from reconciler.core.identifiers import ClusterName
+from reconciler.core.ordering import wave_of
+from reconciler.core.rights import excessive_rights
+from reconciler.sandbox import Components, ControlPlane
+from reconciler.settings_loading import load_settings
+from reconciler.surfaces.validate_command import validate_directory
+from tests.conftest import binaries_for
+
+ROOT = Path(__file__).parents[2]
+MANIFESTS = ROOT / "deploy" / "kubernetes"
+DAEMON = "system:serviceaccount:fairlead-system:fairlead"
+TOO_MUCH = {"*", "escalate", "bind", "impersonate"}
+
+pytestmark = pytest.mark.cluster
+
+
+def objects() -> list[Any]:
+    return [
+        body
+        for file in sorted(MANIFESTS.glob("*.yaml"))
+        for body in yaml.safe_load_all(file.read_text())
+    ]
+
+
+def of_kind(kind: str) -> list[Any]:
+    return [body for body in objects() if body["kind"] == kind]
+
+
+def resources_of(role: str) -> set[tuple[str, str]]:
+    (found,) = (body for body in of_kind("ClusterRole") if body["metadata"]["name"] == role)
+    return {
+        (group, name)
+        for rule in found["rules"]
+        for group in rule["apiGroups"]
+        for name in rule["resources"]
+    }
+
+
+@pytest.fixture(scope="module")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """One of its own: the namespaces have names that other tests use as well."""
+    root = tmp_path_factory.mktemp("sandboxes")
+    with ControlPlane(binaries_for(Components.BARE), components=Components.BARE, root=root) as own:
+        yield own
+
+
+async def connected(kubeconfig: Path) -> AsyncIterator[KubernetesCluster]:
+    cluster = KubernetesCluster(ClusterName("real"), Kubeconfig(kubeconfig), clock=SystemClock())
+    yield cluster
+    await cluster.close()
+
+
+@pytest.fixture
+async def administrator(plane: ControlPlane) -> AsyncIterator[KubernetesCluster]:
+    async for cluster in connected(plane.kubeconfig):
+        yield cluster
+
+
+@pytest.fixture
+async def daemon(
+    plane: ControlPlane, administrator: KubernetesCluster
+) -> AsyncIterator[KubernetesCluster]:
+    for body in objects():
+        await administrator.apply(body, dry_run=False)
+    async for cluster in connected(plane.kubeconfig_for(DAEMON)):
+        yield cluster
+
+
+def config_map(name: str, namespace: str) -> Any:
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {}}
+
+
+def test_no_role_has_a_wildcard_or_can_widen_itself() -> None:
+    for role in [*of_kind("ClusterRole"), *of_kind("Role")]:
+        for rule in role["rules"]:
+            assert not TOO_MUCH & {*rule["verbs"], *rule["resources"], *rule["apiGroups"]}
+            assert "secrets" not in rule["resources"]
+
+
+def test_the_settings_are_valid(tmp_path: Path) -> None:
+    (body,) = of_kind("ConfigMap")
+    file = tmp_path / "settings.yaml"
+    file.write_text(body["data"]["settings.yaml"])
+    settings = load_settings(file, {})
+    rules = [rule for role in of_kind("Role") for rule in role["rules"]]
+    (lease,) = (rule for rule in rules if "get" in rule["verbs"])
+    assert lease["resourceNames"] == [f"fairlead-{settings.repository.name}"]
+
+
+async def test_the_daemon_finds_its_rights_not_excessive(daemon: KubernetesCluster) -> None:
+    assert excessive_rights(await daemon.rights("team-risk")) == ()
+
+
+async def test_the_daemon_may_apply_the_whole_example_repository(
+    daemon: KubernetesCluster, administrator: KubernetesCluster
+) -> None:
+    compilation = validate_directory(ROOT / "example-repo").compilation
+    assert compilation is not None
+    manifests = {
+        manifest.key: manifest
+        for unit in compilation.state.units.values()
+        for manifest in unit.manifests.values()
+    }
+    for manifest in sorted(manifests.values(), key=lambda m: wave_of(before=None, after=m)):
+        await daemon.apply(manifest.body, dry_run=True)
+
+
+def test_the_daemon_may_watch_what_it_may_write() -> None:
+    assert resources_of("fairlead-observer") == {
+        *resources_of("fairlead-writer"),
+        ("", "namespaces"),
+    }
+
+
+async def test_the_daemon_may_write_nowhere_else(daemon: KubernetesCluster) -> None:
+    with pytest.raises(Forbidden):
+        await daemon.apply(config_map("any", "kube-system"), dry_run=True)
+    with pytest.raises(Forbidden):
+        await daemon.apply(config_map("any", "fairlead-system"), dry_run=True)
+
+
+async def test_the_pod_passes_the_restricted_level(
+    daemon: KubernetesCluster, administrator: KubernetesCluster
+) -> None:
+    (deployment,) = of_kind("Deployment")
+    template = deployment["spec"]["template"]
+    pod: Any = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {**template["metadata"], "name": "one", "namespace": "fairlead-system"},
+        "spec": template["spec"],
+    }
+    await administrator.apply(pod, dry_run=True)
