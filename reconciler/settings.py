@@ -12,10 +12,16 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal, NamedTuple, TypeAlias
 
 from annotated_types import MinLen
-from pydantic import AfterValidator, BeforeValidator, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    ValidationInfo,
+    model_validator,
+)
 
 from reconciler.core.identifiers import CommitSha, commit_sha
-from reconciler.core.kinds.common import Choice, Part, refusal, unique
+from reconciler.core.kinds.common import Choice, Part, one_of, refusal, unique
 from reconciler.core.kinds.scalars import DnsLabel, Duration, Flag, Maybe, Text, TextForm
 
 BASE_DIRECTORY = "base"
@@ -156,6 +162,7 @@ class ClusterSettings(Choice):
     """How one cluster is reached, and as whom."""
 
     choices: ClassVar[tuple[str, ...]] = ("kubeconfig", "in_cluster")
+    model_config = ConfigDict(json_schema_extra=one_of(*choices))
 
     name: DnsLabel
     """`metadata.name` of its Cluster document."""

@@ -30,6 +30,8 @@ def headline(unit: UnitName, changes: Sequence[tuple[ClusterName, Change]]) -> s
     texts = [f"{step} in {_listed(clusters)}" for step, clusters in steps.items() if step]
     if not texts:
         return f"{unit} in {_listed(by_cluster)}"
+    if others := steps.get(""):
+        texts.append(f"other changes in {_listed(others)}")
     return "; ".join(texts)
 
 

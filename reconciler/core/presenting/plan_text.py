@@ -15,6 +15,7 @@ from reconciler.core.presenting.lines import Line, Piece, Tone, line, piece, plu
 from reconciler.core.presenting.plan_view import (
     ChangeView,
     FieldView,
+    Importance,
     PlanView,
     RefusalView,
     UnitView,
@@ -62,6 +63,8 @@ def verdict(view: PlanView) -> Line:
     if view.empty:
         return line(piece(f"No changes: {_where(view)} as declared", Tone.GOOD))
     parts = [_counts(view)]
+    if view.widened:
+        parts.append(f"{view.widened} giving access")
     if view.drifted:
         parts.append(f"{plural(view.drifted, 'object')} drifted")
     if view.waiting:
@@ -128,8 +131,8 @@ def _refusal(refusal: RefusalView) -> Iterator[Line]:
     )
     yield line(refusal.explanation, indent=3)
     for cause in refusal.causes:
-        said = f"is set by {cause.manager}" if cause.manager else cause.message
-        yield line(f"{cause.field or 'the object'}: {said}", indent=3)
+        said = f" is set by {cause.manager}" if cause.manager else f": {cause.message}"
+        yield line(f"{cause.field or 'the object'}{said}", indent=3)
 
 
 def _units(units: Sequence[UnitView]) -> Iterator[Line]:
@@ -151,6 +154,8 @@ def _change(change: ChangeView, *, name_clusters: bool) -> Iterator[Line]:
     yield line(piece(f"{sign} {change.key}", tone), where, *_source(change.source), indent=1)
     if change.action is Action.REPLACE:
         yield line(piece("is deleted and made anew", Tone.REMOVED), indent=3)
+    if change.importance is Importance.PERMISSIONS:
+        yield line(piece("gives access", Tone.WARNING), indent=3)
     if change.explanation:
         yield line(change.explanation, indent=3)
     if change.force:

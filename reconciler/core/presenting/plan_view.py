@@ -145,6 +145,12 @@ class PlanView:
         return tuple(sorted({cluster for clusters in stale for cluster in clusters}))
 
     @property
+    def widened(self) -> int:
+        """Objects that give access to somebody."""
+        changes = (change for unit in self.units for change in unit.changes)
+        return sum(len(c.clusters) for c in changes if c.importance is Importance.PERMISSIONS)
+
+    @property
     def drifted(self) -> int:
         return sum(len(change.clusters) for unit in self.drift for change in unit.changes)
 

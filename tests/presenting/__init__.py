@@ -1,0 +1,1 @@
+"""Plans and status as people read them."""
