@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 import structlog
 
@@ -27,12 +28,15 @@ from reconciler.core.outstanding import NO_OBJECTS, Place
 from reconciler.core.plans import Change
 from reconciler.core.restoring import restoration
 from reconciler.engine.books import Books
-from reconciler.engine.concurrency import first_of, together
+from reconciler.engine.concurrency import bounded, first_of, together
 from reconciler.engine.performing import CHUNK, Context, Outcome, Performer
 from reconciler.engine.sessions import ClusterSession
 from reconciler.ports import Clock
 
 log = structlog.get_logger()
+
+BATCHES_AT_ONCE = 2
+"""While one batch is on its way to the API server, the intents of the next are being written."""
 
 
 class Superseded(Exception):
@@ -180,12 +184,16 @@ class Executor:
         async def run(cluster: ClusterName) -> None:
             session, changes = self._session(cluster), by_cluster[cluster]
             await session.observer.watch_types({change.type for change in changes})
-            for batch in _in_batches(changes, wave):
+
+            async def write(batch: Sequence[Change]) -> None:
                 if self._superseded.is_set():
                     raise Superseded
                 outcomes = await self._performer.perform(session, batch, context)
                 progress.written |= {(cluster, o.change.key, wave) for o in outcomes if not o.error}
                 _require_success(cluster, outcomes)
+
+            for ordered in _in_order(changes, wave):
+                await bounded(_batches(ordered), write, limit=BATCHES_AT_ONCE)
             written = {c.key: c.unit for c in changes if c.desired is not None}
             await self._await_health(session, written | lagging[cluster])
 
@@ -279,7 +287,8 @@ class Executor:
             commit=commit,
         )
         for wave in Wave:
-            for batch in _in_batches([c for c in changes if c.wave is wave], wave):
+            batches = _in_order([c for c in changes if c.wave is wave], wave)
+            for batch in chain.from_iterable(map(_batches, batches)):
                 outcomes = await self._performer.perform(session, batch, context)
                 for outcome in outcomes:
                     if isinstance(outcome.error, Transient):
@@ -362,18 +371,16 @@ def _holds(health: Health) -> bool:
     return health.condition is Condition.CURRENT or not health.gate
 
 
-def _in_batches(changes: Sequence[Change], wave: Wave) -> Iterable[Sequence[Change]]:
-    if wave is Wave.DELETION:
-        by_key = {change.key: change for change in changes}
-        for keys in deletion_order(by_key):
-            yield from _chunks([by_key[key] for key in keys])
-    else:
-        yield from _chunks(changes)
+def _in_order(changes: Sequence[Change], wave: Wave) -> Iterable[Sequence[Change]]:
+    """What may be written at once, one after the other."""
+    if wave is not Wave.DELETION:
+        return [changes]
+    by_key = {change.key: change for change in changes}
+    return [[by_key[key] for key in keys] for keys in deletion_order(by_key)]
 
 
-def _chunks(changes: Sequence[Change]) -> Iterable[Sequence[Change]]:
-    for start in range(0, len(changes), CHUNK):
-        yield changes[start : start + CHUNK]
+def _batches(changes: Sequence[Change]) -> Sequence[Sequence[Change]]:
+    return [changes[start : start + CHUNK] for start in range(0, len(changes), CHUNK)]
 
 
 def _require_success(cluster: ClusterName, outcomes: Iterable[Outcome]) -> None:

@@ -90,7 +90,8 @@ class Performer:
         self, session: ClusterSession, changes: Sequence[Change], context: Context
     ) -> tuple[Outcome, ...]:
         async def write(change: Change) -> Outcome:
-            return await self._write_one(session, change)
+            async with session.slots:
+                return await self._write_one(session, change)
 
         intents = await self._intend(session, changes, context)
         for change in changes:

@@ -19,6 +19,7 @@ from reconciler.core.ledger import Standing
 from reconciler.core.outstanding import ClusterView
 from reconciler.engine.books import Books
 from reconciler.engine.observing import ClusterObserver
+from reconciler.engine.previewing import CONCURRENCY
 from reconciler.ports import Cluster, Tenure
 
 
@@ -32,6 +33,8 @@ class ClusterSession:
     books: Books
     in_flight: set[ObjectKey] = field(default_factory=set)
     corrections: dict[ObjectKey, Corrections] = field(default_factory=dict)
+    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CONCURRENCY))
+    """Writes that may be on their way at once, whoever writes them."""
     _landed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
