@@ -37,6 +37,13 @@ _FORMATS: tuple[tuple[str, str], ...] = (
 # One alternation: a document without any is scanned once.
 _ANY_FORMAT = re.compile("|".join(f"({pattern})" for _, pattern in _FORMATS))
 
+# Every format has one of these in it. Looking for plain text first takes a fiftieth of the time,
+# and nearly all text has none.
+_HINTS = (
+    "PRIVATE KEY", "LS0tLS1", "AKIA", "ASIA", "gh", "glpat-", "hf_", "sk-", "AIza", "xox", "hvs.",
+    "hvb.", "eyJ", "://",
+)  # fmt: skip
+
 _SECRET_NAME = re.compile(r"token|secret|passw|passphrase|credential|api_?key|_key$|^key$", re.I)
 _PASSWORD_NAME = re.compile(r"(?:password|passwd|passphrase)$", re.I)
 
@@ -64,6 +71,8 @@ def suspect(name: str, value: str) -> Suspicion | None:
 
 def known_format(text: str) -> Suspicion | None:
     """Judge by the formats that issuers give their credentials, wherever they stand in `text`."""
+    if not any(hint in text for hint in _HINTS):
+        return None
     match = _ANY_FORMAT.search(text)
     if match is None or match.lastindex is None:
         return None
