@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -92,21 +93,25 @@ def outstanding(
     *,
     every_object: bool = False,
     retry_refused: bool = False,
+    still_refused: AbstractSet[Place] = frozenset(),
     fallback: bool = False,
 ) -> tuple[Outstanding, ...]:
     """Compare the declarations with every cluster.
 
     Settled units are passed over, since the watches report their drift, unless `every_object`.
-    Units whose dry run was refused are passed over unless `retry_refused`. With `fallback`, the
+    Units whose dry run was refused are passed over unless `retry_refused`, and those that are
+    `still_refused` even then. With `fallback`, the
     commit is in force only because a newer one was refused: units that the newer one left
     refused, held or waiting stay so.
     """
     by_cluster = _units_by_cluster(desired)
-    blocking = BLOCKING - ({Standing.REFUSED} if retry_refused else set())
-    waits = _Waits(
-        blocked=_blocked_commits(by_cluster, views, blocking),
-        unseen=_first_unseen_stages(by_cluster, views),
-    )
+    blocked = {
+        state.refused_commit: state
+        for place, state in _blocking_units(by_cluster, views)
+        if state.standing is Standing.HELD or not retry_refused or place in still_refused
+        if state.refused_commit
+    }
+    waits = _Waits(blocked, barred=_first_barred_stages(by_cluster, views, blocked))
     return tuple(
         _outstanding_in(
             view,
@@ -130,52 +135,70 @@ def _units_by_cluster(desired: DesiredState) -> dict[ClusterName, dict[UnitName,
     return by_cluster
 
 
-def _blocked_commits(
+def is_news(place: Place, digest: Digest, accepted: DesiredState | None) -> bool:
+    """Whether a unit is wanted otherwise than by the commit accepted before; at first, all are."""
+    if accepted is None:
+        return True
+    return place[1] != ORPHANS and wanted_digest(accepted.units.get(place)) != digest
+
+
+def _blocking_units(
+    by_cluster: Mapping[ClusterName, Mapping[UnitName, Unit]], views: Iterable[ClusterView]
+) -> Iterable[tuple[Place, UnitState]]:
+    """Units that are still wanted as they were when they were refused or held."""
+    for view in views:
+        for name, state in view.ledger.units.items():
+            wanted = wanted_digest(by_cluster.get(view.cluster, {}).get(name))
+            if state.standing in BLOCKING and state.refused == wanted:
+                yield (view.cluster, name), state
+
+
+def _first_barred_stages(
     by_cluster: Mapping[ClusterName, Mapping[UnitName, Unit]],
     views: Iterable[ClusterView],
-    blocking: frozenset[Standing],
-) -> Mapping[CommitSha, UnitState]:
-    """Commits of which some unit is still as it was when it was refused, with that unit."""
-    return {
-        state.refused_commit: state
-        for view in views
-        for state in view.ledger.units.values()
-        if state.standing in blocking
-        and state.refused_commit
-        and state.refused == wanted_digest(by_cluster.get(view.cluster, {}).get(state.unit))
-    }
-
-
-def _first_unseen_stages(
-    by_cluster: Mapping[ClusterName, Mapping[UnitName, Unit]], views: Iterable[ClusterView]
-) -> Mapping[UnitName, tuple[int, ClusterName]]:
-    """Per unit, the earliest stage that sits in a cluster we cannot see."""
-    unseen: dict[UnitName, tuple[int, ClusterName]] = {}
+    blocked: Mapping[CommitSha, UnitState],
+) -> Mapping[UnitName, tuple[int, ClusterName, str]]:
+    """Per unit, the earliest stage that cannot be reached now, and why."""
+    barred: dict[UnitName, tuple[int, ClusterName, str]] = {}
+    waits = _Waits(blocked, barred={})
     for view in views:
-        if view.snapshot.stale:
-            for name, unit in by_cluster.get(view.cluster, {}).items():
-                here = (unit.stage, view.cluster)
-                unseen[name] = min(unseen.get(name, here), here)
-    return unseen
+        units, states = by_cluster.get(view.cluster, {}), view.ledger.units
+        # Unless something is wrong there, no unit of a cluster need be looked at.
+        for name in units if view.snapshot.stale else states.keys() & units.keys():
+            unit, state = units[name], states.get(name)
+            if not view.snapshot.stale and (state is None or state.refused is None):
+                continue
+            if wait := waits.why(name, unit, state, view.snapshot.stale):
+                here = (unit.stage, view.cluster, wait.explanation)
+                barred[name] = min(barred.get(name, here), here)
+    return barred
 
 
 @dataclass(frozen=True, slots=True)
 class _Waits:
-    """What makes units wait: commits with a blocked unit, and stages in unseen clusters."""
+    """What makes units wait: commits with a blocked unit, and earlier stages that wait."""
 
     blocked: Mapping[CommitSha, UnitState]
-    unseen: Mapping[UnitName, tuple[int, ClusterName]]
+    barred: Mapping[UnitName, tuple[int, ClusterName, str]]
 
     def why(
         self, name: UnitName, unit: Unit | None, state: UnitState | None, stale: str
     ) -> Waiting | None:
         if stale:
             return Waiting(name, WaitReason.CLUSTER_STALE, stale)
-        stage, cluster = self.unseen.get(name, (0, ""))
-        if unit and stage < unit.stage and cluster:
-            return Waiting(
-                name, WaitReason.EARLIER_STAGE, f"cluster {cluster} comes first and cannot be seen"
-            )
+        if wait := self._refused(name, unit, state):
+            return wait
+        if unit and name in self.barred:
+            stage, cluster, reason = self.barred[name]
+            if stage < unit.stage:
+                return Waiting(
+                    name, WaitReason.EARLIER_STAGE, f"cluster {cluster} comes first: {reason}"
+                )
+        return None
+
+    def _refused(
+        self, name: UnitName, unit: Unit | None, state: UnitState | None
+    ) -> Waiting | None:
         if state is None or state.refused != wanted_digest(unit):
             return None
         culprit = self.blocked.get(state.refused_commit) if state.refused_commit else None

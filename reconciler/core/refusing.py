@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from reconciler.core.identifiers import ClusterName
@@ -32,21 +33,37 @@ def culprits(plan: Plan) -> Mapping[Place, str]:
 
 
 def refusal_updates(
-    plan: Plan, work: Sequence[Outstanding], ledgers: Mapping[ClusterName, Ledger]
+    plan: Plan,
+    work: Sequence[Outstanding],
+    ledgers: Mapping[ClusterName, Ledger],
+    *,
+    together: AbstractSet[Place],
 ) -> tuple[LedgerUpdate, ...]:
-    """How the units stand after the plan was refused: REFUSED or WAITING, each as it is wanted."""
+    """How the units stand after the plan was refused: REFUSED or WAITING, each as it is wanted.
+
+    Units that are refused `together` are those of the newest commit. Others are touched only when
+    they are refused themselves, and keep the commit that they were refused with before.
+    """
     guilty = culprits(plan)
     states: dict[ClusterName, list[UnitState]] = defaultdict(list)
     for item in work:
         for unit, digest in item.units.items():
             explanation = guilty.get((item.cluster, unit), "")
             known = ledgers[item.cluster].units.get(unit)
+            is_new = (item.cluster, unit) in together
+            half_way = known is not None and known.standing is Standing.PROGRESSING
+            # A unit on its way for an earlier commit first arrives there.
+            if half_way if is_new else not explanation:
+                continue
+            commit = plan.head if is_new or plan.base is None else plan.base
+            if known and known.refused == digest and known.refused_commit:
+                commit = known.refused_commit
             states[item.cluster].append(
                 replace(
                     known or UnitState(unit, Standing.WAITING),
                     standing=Standing.REFUSED if explanation else Standing.WAITING,
                     refused=digest,
-                    refused_commit=plan.head,
+                    refused_commit=commit,
                     explanation=explanation,
                 )
             )

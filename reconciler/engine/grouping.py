@@ -11,8 +11,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from reconciler.core.desired import DesiredState
-from reconciler.core.identifiers import ClusterName, Digest, UnitName
-from reconciler.core.outstanding import NO_OBJECTS, ORPHANS, Outstanding, Place
+from reconciler.core.identifiers import ClusterName, UnitName
+from reconciler.core.outstanding import NO_OBJECTS, Outstanding, Place, is_news
 from reconciler.core.plans import Change, Plan
 from reconciler.engine.executing import Group
 
@@ -36,7 +36,7 @@ def groups_of(
     for cluster, unit in changes:
         wanted = desired.units.get((cluster, unit))
         digests.setdefault((cluster, unit), wanted.digest if wanted else NO_OBJECTS)
-    newest = [place for place in digests if _is_news(place, digests[place], accepted)]
+    newest = [place for place in digests if is_news(place, digests[place], accepted)]
     leftovers: dict[UnitName, list[Place]] = defaultdict(list)
     for place in sorted(digests.keys() - set(newest)):
         leftovers[place[1]].append(place)
@@ -50,12 +50,3 @@ def groups_of(
         )
         for group in places
     )
-
-
-def _is_news(place: Place, digest: Digest, accepted: DesiredState | None) -> bool:
-    if accepted is None:
-        return True
-    if place[1] == ORPHANS:
-        return False
-    before = accepted.units.get(place)
-    return (before.digest if before else NO_OBJECTS) != digest

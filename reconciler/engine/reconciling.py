@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 import structlog
@@ -34,6 +35,7 @@ from reconciler.core.outstanding import (
     Outstanding,
     Place,
     entries_by_unit,
+    is_news,
     outstanding,
 )
 from reconciler.core.planning import plan
@@ -127,10 +129,11 @@ class Reconciler:
                 return done and not isinstance(error, Untrusted | Misconfigured)
             if desired is not None:
                 views = await self._look(desired)
-                work = outstanding(
-                    desired, views, every_object=every_object, retry_refused=retry_refused
+                # What was refused is asked again, or it would seem to be in force by and by.
+                again = retry_refused or head == self._books.position.refused
+                made, work = await self._plan_new(
+                    desired, views, every_object=every_object, retry_refused=again
                 )
-                made = await self._plan(desired, views, work)
                 self.plan = made
                 if not made.refused:
                     return await self._carry_out(desired, made, work)
@@ -184,7 +187,7 @@ class Reconciler:
         work = outstanding(self.accepted, views, fallback=True)
         made = await self._plan(self.accepted, views, work)
         if made.refused:
-            await self._books.write([], updates=self._refusal(made, work))
+            await self._books.write([], updates=self._refusal(made, work, together=frozenset()))
             return True
         return await self._carry_out(self.accepted, made, work)
 
@@ -221,6 +224,45 @@ class Reconciler:
         trouble = self._leader.troubles.get(name, "the daemon has no settings for this cluster")
         ledger = self._books.ledger(name) if name in self._books.clusters else Ledger(name)
         return ClusterView(ledger, FrozenSnapshot(name, stale=trouble))
+
+    async def _plan_new(
+        self,
+        desired: DesiredState,
+        views: Sequence[ClusterView],
+        *,
+        every_object: bool,
+        retry_refused: bool,
+    ) -> tuple[Plan, Sequence[Outstanding]]:
+        """The plan for a new commit. Units left over from earlier ones, when they are refused, are
+        set aside: the new commit need not wait for them."""
+        aside: set[Place] = set()
+        while True:
+            work = outstanding(
+                desired,
+                views,
+                every_object=every_object,
+                retry_refused=retry_refused,
+                still_refused=aside,
+            )
+            made = await self._plan(desired, views, work)
+            guilty = culprits(made).keys()
+            known = {(item.cluster, unit) for item in work for unit in item.units}
+            if not guilty or not guilty <= known or guilty & self._news(work, desired.commit):
+                return made, work
+            aside |= guilty
+            await self._books.write([], updates=self._refusal(made, work, together=frozenset()))
+
+    def _news(self, work: Sequence[Outstanding], head: CommitSha) -> AbstractSet[Place]:
+        """Units that this very commit changes."""
+        news = set()
+        for item in work:
+            states = self._books.ledger(item.cluster).units if item.units else {}
+            for name, digest in item.units.items():
+                state = states.get(name)
+                refused_before = state and state.refused == digest and state.refused_commit != head
+                if not refused_before and is_news((item.cluster, name), digest, self.accepted):
+                    news.add((item.cluster, name))
+        return news
 
     async def _plan(
         self, desired: DesiredState, views: Sequence[ClusterView], work: Sequence[Outstanding]
@@ -396,12 +438,14 @@ class Reconciler:
             refusal_text(made),
             plan=made.digest,
             detail={"refusals": reasons[:50]},
-            updates=self._refusal(made, work),
+            updates=self._refusal(made, work, together=self._news(work, made.head)),
         )
 
-    def _refusal(self, made: Plan, work: Sequence[Outstanding]) -> Sequence[LedgerUpdate]:
+    def _refusal(
+        self, made: Plan, work: Sequence[Outstanding], *, together: AbstractSet[Place]
+    ) -> Sequence[LedgerUpdate]:
         ledgers = {name: self._books.ledger(name) for name in self._books.clusters}
-        return refusal_updates(made, work, ledgers)
+        return refusal_updates(made, work, ledgers, together=together)
 
     async def _refuse(
         self,
