@@ -188,16 +188,13 @@ class MemoryCluster:
     async def _watch(self, watch: Watch) -> AsyncIterator[WatchEvent]:
         self._watches.append(watch)
         try:
-            async for event in watch.events(self._listing):
+            async for event in watch.events(self._listing, answers_again=self._up.wait):
                 yield event
         finally:
             if watch in self._watches:
                 self._watches.remove(watch)
 
     async def _listing(self) -> tuple[list[JsonObject], str]:
-        if not self._up.is_set():
-            # A client with backoff tries in vain meanwhile; one attempt stands for all.
-            await self._up.wait()
         await self._arrive(Request("list"))
         self._admit(Request("watch"))
         bodies = (self._store.get(key) for key in self._store.ordered_keys())

@@ -33,6 +33,8 @@ def becomes_ready(body: JsonObject) -> JsonObject | None:
             return {"succeeded": 1, "conditions": [_condition("Complete", "True", "Done")]}
         case "Namespace":
             return {"phase": "Active"}
+        case "PodDisruptionBudget":
+            return _observed(body, disruptionsAllowed=1)
         case "PersistentVolumeClaim":
             return {"phase": "Bound"}
         case "CustomResourceDefinition":

@@ -54,7 +54,10 @@ class Watch:
         self._arrived.set()
 
     async def events(
-        self, listing: Callable[[], Awaitable[tuple[list[JsonObject], str]]]
+        self,
+        listing: Callable[[], Awaitable[tuple[list[JsonObject], str]]],
+        *,
+        answers_again: Callable[[], Awaitable[object]],
     ) -> AsyncIterator[WatchEvent]:
         """List, then stream, for ever. `listing` gives all objects and their version."""
         while True:
@@ -62,6 +65,8 @@ class Watch:
                 bodies, version = await listing()
             except Transient as error:
                 yield Interrupted(error.message)
+                # A client with backoff tries in vain meanwhile; one attempt stands for all.
+                await answers_again()
                 continue
             self._events.clear()
             for body in bodies:
