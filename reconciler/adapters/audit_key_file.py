@@ -18,8 +18,15 @@ from reconciler.core.problems import printable
 _SEED_BYTES = 32
 
 
+def verifier_file(path: Path) -> Path:
+    """Where the public half of the key in `path` lies: for everybody to read and pass on."""
+    return path.with_suffix(".vkey")
+
+
 def load_signer(path: Path, *, name: str) -> Signer:
     """The key in `path`, which signs as `name`; made when the file does not exist yet.
+
+    The verifier key is written beside it.
 
     Raises:
         Misconfigured: the file cannot be used, belongs to another log or is open to others, or
@@ -29,6 +36,7 @@ def load_signer(path: Path, *, name: str) -> Signer:
         if not path.exists():
             _create(path, Signer.named(name, secrets.token_bytes(_SEED_BYTES)))
         signer = _read(path)
+        _publish(signer, verifier_file(path))
     except NoteError as error:
         raise Misconfigured(f"the audit key {path}: {error}") from error
     except OSError as error:
@@ -48,6 +56,12 @@ def _read(path: Path) -> Signer:
     if path.stat().st_mode & 0o077:
         raise Misconfigured(f"the audit key {path} can be read by others", hint=f"chmod 600 {path}")
     return Signer.parse(path.read_text(encoding="utf-8"))
+
+
+def _publish(signer: Signer, path: Path) -> None:
+    text = f"{signer.verifier.vkey}\n"
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
 
 
 def _create(path: Path, signer: Signer) -> None:

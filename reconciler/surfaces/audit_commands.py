@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -76,12 +76,40 @@ class _Since(click.ParamType[datetime]):
         return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-_state = click.option(
+def _use_settings(ctx: click.Context, _: click.Parameter, config: Path | None) -> None:
+    """Let the settings say what `--state` and `--vkey` do not."""
+    if config is not None:
+        tools = ctx.find_object(AuditTools)
+        assert tools is not None
+        state, vkey = tools.places(config)
+        ctx.default_map = {
+            "state": state,
+            "place": state,
+            "vkey": str(vkey) if vkey.exists() else None,
+        }
+
+
+_config = click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    envvar="FAIRLEAD_CONFIG",
+    callback=_use_settings,
+    is_eager=True,
+    expose_value=False,
+    help="Settings file of the daemon, which names the database and the key.",
+)
+_state_place = click.option(
     "--state",
     required=True,
     envvar="FAIRLEAD_STATE_URL",
     help="File or URL of the state database.",
 )
+
+
+def _state(command: Callable[..., object]) -> Callable[..., object]:
+    return _config(_state_place(command))
+
+
 _vkey = click.option(
     "--vkey",
     type=_Key(),
@@ -186,6 +214,7 @@ def export_log(
 
 @audit_group.command("verify")
 @click.argument("place", envvar="FAIRLEAD_STATE_URL")
+@_config
 @_vkey
 @click.option("--anchors", type=click.Path(path_type=Path, exists=True), help="Anchor repository.")
 @click.option(

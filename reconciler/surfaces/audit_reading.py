@@ -36,6 +36,8 @@ class AuditTools:
     open_log: Callable[[str], Coroutine[object, object, AuditLog]]
     read_anchors: Callable[[Path], Coroutine[object, object, Sequence[Anchor]]]
     commits_in: Callable[[Path], Callable[[CommitSha], bool]]
+    places: Callable[[Path], tuple[str, Path]]
+    """State database and verifier key file that a settings file names."""
 
 
 @dataclass(frozen=True, slots=True)

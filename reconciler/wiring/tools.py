@@ -5,24 +5,32 @@ Separate from the daemon's wiring, so that these commands load neither engine no
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 from reconciler.adapters.audit_anchor_git import GitAnchor
 from reconciler.adapters.audit_commits_git import commits_in
+from reconciler.adapters.audit_key_file import verifier_file
 from reconciler.adapters.git_clone import GitClone
 from reconciler.adapters.git_reverting import prepare_revert
 from reconciler.adapters.state_sql import open_state_for_reading
 from reconciler.core.audit.verification import Anchor
 from reconciler.ports import Repository
+from reconciler.settings_loading import load_settings
 from reconciler.surfaces.audit_reading import AuditTools
 from reconciler.surfaces.revert_command import RevertTools
 from reconciler.surfaces.validate_command import ValidateTools
 
 
 def audit_tools() -> AuditTools:
-    return AuditTools(open_state_for_reading, _read_anchors, commits_in)
+    return AuditTools(open_state_for_reading, _read_anchors, commits_in, _audit_places)
+
+
+def _audit_places(config: Path) -> tuple[str, Path]:
+    settings = load_settings(config, os.environ)
+    return settings.state_place, verifier_file(settings.audit_key)
 
 
 async def _read_anchors(path: Path) -> Sequence[Anchor]:

@@ -34,7 +34,12 @@ async def read_anchors(path: Path) -> Sequence[Anchor]:
         anchor.close()
 
 
-TOOLS = AuditTools(open_state_for_reading, read_anchors, commits_in)
+def places(config: Path) -> tuple[str, Path]:
+    """Settings of the plainest form: everything beside them."""
+    return str(config.parent / "state.db"), config.parent / "audit.vkey"
+
+
+TOOLS = AuditTools(open_state_for_reading, read_anchors, commits_in, places)
 
 
 def written(path: Path, records: Sequence[AuditRecord], *, unsigned: int = 0) -> str:
@@ -70,6 +75,13 @@ def run(state: str) -> Run:
 def indices(result: Result) -> list[int]:
     assert result.exit_code == 0, result.output
     return [record["index"] for record in json.loads(result.stdout)["records"]]
+
+
+def test_the_settings_of_the_daemon_name_database_and_key(state: str, tmp_path: Path) -> None:
+    (tmp_path / "audit.vkey").write_text(f"{VKEY}\n")
+    config = str(tmp_path / "settings.yaml")
+    result = CliRunner().invoke(audit_group, ["verify", "--config", config], obj=TOOLS)
+    assert result.exit_code == 0, result.output
 
 
 def test_list_shows_the_newest_records_oldest_of_them_first(run: Run) -> None:

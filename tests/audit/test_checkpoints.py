@@ -240,7 +240,12 @@ def test_the_first_start_makes_a_key_and_later_ones_keep_it(tmp_path: Path) -> N
     signer = load_signer(path, name="example.com/log")
     assert load_signer(path, name="example.com/log") == signer
     assert path.stat().st_mode & 0o777 == 0o600
-    assert os.listdir(path.parent) == ["audit"]  # noqa: PTH208 - names are enough
+    assert sorted(os.listdir(path.parent)) == ["audit", "audit.vkey"]  # noqa: PTH208
+
+
+def test_the_verifier_key_lies_beside_the_signing_key(tmp_path: Path) -> None:
+    signer = load_signer(tmp_path / "audit.key", name="example.com/log")
+    assert (tmp_path / "audit.vkey").read_text().strip() == signer.verifier.vkey
 
 
 def test_two_logs_get_two_keys(tmp_path: Path) -> None:
