@@ -86,7 +86,13 @@ class DaemonProcess:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Ask the daemon to end, as systemd and Kubernetes do; it signs its log on the way."""
         assert self._process is not None
+        if self._process.poll() is not None:
+            return
         self._process.send_signal(signal.SIGTERM)
         try:
             self._process.wait(timeout=15)
