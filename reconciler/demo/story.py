@@ -204,113 +204,16 @@ def _shortened(word: str, directory: Path) -> str:
 def _forge(export: Path) -> None:
     """Change one digit of a commit in the first bundle of records that names one."""
     for path in sorted(export.rglob("*")):
-        if not path.is_file() or "entries" not in path.parts:
-            continue
-        content = bytearray(path.read_bytes())
-        if found := _COMMIT.search(content):
-            content[found.end() - 1] = ord("0") if content[found.end() - 1] != ord("0") else ord("1")
+        content = bytearray(path.read_bytes()) if path.is_file() else bytearray()
+        if "entries" in path.parts and (found := _COMMIT.search(content)):
+            digit = found.end() - 1
+            content[digit] = ord("1") if content[digit] == ord("0") else ord("0")
             path.write_bytes(content)
             return
     raise StepFailed("the export names no commit")
 
 
 _COMMIT = re.compile(rb'"commit":"[0-9a-f]')
-
-_IMPOSSIBLE_POLICY)
-        before = self._digests()
-        bad = self._workshop.commit("Raise the quota and let the partner in")
-        status = self._until_refused(bad)
-        for line in textwrap.wrap(status["explanation"], WIDTH - 10):
-            self._tell.output(line)
-        if self._digests() != before:
-            raise StepFailed("a part of the refused commit was applied")
-        self._tell.proof("nothing was applied, not even the quota that was fine by itself")
-        self._until_applied(self._workshop.revert(bad), "taking the refused commit back")
-        self._tell.say("(taken back with git revert)")
-
-    def _revert(self, shipped: str, before: Digests, first: str) -> None:
-        self._tell.step("v3 was a mistake: git revert is the rollback")
-        self._show("git", "revert", "--no-edit", shipped[:10])
-        with self._tell.measured("both clusters are back"):
-            sha = self._workshop.revert(shipped)
-            self._until_applied(sha, "the revert")
-        if self._digests() != before:
-            raise StepFailed(f"the digests are not those of {first[:10]}")
-        self._tell.proof(
-            f"all {len(before)} objects have the digests that they had at {first[:10]}"
-        )
-
-    def _list_the_log(self) -> None:
-        self._tell.step("Who changed what, when and why: the audit log")
-        self._run("status", *self._settings_option())
-        self._run("audit", "list", *self._settings_option(), "--limit", "8")
-
-    def _verify_offline(self) -> None:
-        self._tell.step("The daemon stops; its log is verified offline, and a forged one found out")
-        self._daemon.stop()
-        export = self._daemon.directory / "export"
-        key = str(self._state.with_name("audit.vkey"))
-        self._run("audit", "export", *self._settings_option(), str(export))
-        self._run("audit", "verify", str(export), "--vkey", key)
-        forged = self._daemon.directory / "forged"
-        shutil.copytree(export, forged)
-        _forge(forged)
-        self._tell.say("one digit of one record is changed in a copy:")
-        self._run("audit", "verify", str(forged), "--vkey", key, expect=1)
-        self._tell.proof("the forgery was found")
-
-    def _until_applied(self, sha: str, what: str) -> Status:
-        def applied(status: Status) -> bool:
-            if status["refused"] == sha:
-                raise StepFailed(f"{what}: commit {sha} was refused: {status['explanation']}")
-            return bool(status["asDeclared"]) and status["accepted"] == sha
-
-        return self._daemon.until(applied, what=what)
-
-    def _until_refused(self, sha: str) -> Status:
-        def refused(status: Status) -> bool:
-            if status["accepted"] == sha:
-                raise StepFailed(f"commit {sha} was accepted")
-            return bool(status["refused"] == sha)
-
-        return self._daemon.until(refused, what="the refusal")
-
-    def _digests(self) -> Digests:
-        return digests(self._state, CLUSTERS)
-
-    def _settings_option(self) -> tuple[str, str]:
-        return ("--config", str(self._daemon.settings))
-
-    def _show(self, *words: str) -> None:
-        self._tell.command(words)
-
-    def _run(self, *arguments: str, expect: int = 0) -> None:
-        short = [_shortened(word, self._daemon.directory) for word in arguments]
-        self._tell.command(["fairlead", *short])
-        said = fairlead(*arguments, expect=expect)
-        self._tell.output(said.replace(f"{self._daemon.directory}/", ""))
-
-
-def _deployment(version: str) -> ObjectKey:
-    return ObjectKey("apps", "Deployment", NAMESPACE, f"{MODEL}-{version}")
-
-
-def _shortened(word: str, directory: Path) -> str:
-    return word.removeprefix(f"{directory}/")
-
-
-def _forge(export: Path) -> None:
-    """Change one hexadecimal digit of a commit in the first bundle of records."""
-    bundle = next(path for path in sorted(export.rglob("*")) if _holds_records(path))
-    content = bytearray(bundle.read_bytes())
-    at = content.index(b'"commit":"') + len(b'"commit":"')
-    content[at] = ord("0") if content[at] != ord("0") else ord("1")
-    bundle.write_bytes(content)
-
-
-def _holds_records(path: Path) -> bool:
-    return path.is_file() and "entries" in path.parts and b'"commit":"' in path.read_bytes()
-
 
 _IMPOSSIBLE_POLICY = """\
 apiVersion: networking.k8s.io/v1
