@@ -59,10 +59,17 @@ class Corrector:
                 while True:
                     await self._news.wait()
                     self._news.clear()
+                    await self._pay()
                     while self._pending:
                         await self._correct(self._next_batch())
         finally:
             self._ended = True
+
+    async def _pay(self) -> None:
+        try:
+            await asyncio.shield(self._performer.pay(self._session))
+        except Transient:
+            asyncio.get_running_loop().call_later(RETRY_SECONDS, self._news.set)
 
     def look(self, key: ObjectKey) -> None:
         """Remember an object that is not as we left it, also while it must not be touched."""
@@ -134,6 +141,7 @@ class Corrector:
             log.warning("drift.not-corrected", objects=len(changes), reason=error.message)
             for change in changes:
                 self._later(change.key, RETRY_SECONDS)
+            asyncio.get_running_loop().call_later(RETRY_SECONDS, self._news.set)
             return
         for outcome in outcomes:
             key = outcome.change.key

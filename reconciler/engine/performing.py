@@ -73,7 +73,8 @@ class Performer:
     ) -> tuple[Outcome, ...]:
         """Write up to CHUNK changes, concurrently. Failures are in the outcomes.
 
-        Raises Transient when the books cannot be written: then nothing, or nothing more, was done.
+        Raises Transient when the books cannot be written: then nothing was done, or the outcomes
+        are owed and written before anything else is done.
         """
         assert len(changes) <= CHUNK
         async with session.flight({change.key for change in changes}):
@@ -93,6 +94,7 @@ class Performer:
             async with session.slots:
                 return await self._write_one(session, change)
 
+        await self.pay(session)
         intents = await self._intend(session, changes, context)
         for change in changes:
             if change.reason is Reason.COMMIT:
@@ -196,8 +198,23 @@ class Performer:
         entries = self._books.ledger(session.name).entries
         put = [e for o in outcomes if (e := _entry_after(o, entries.get(o.change.key)))]
         drop = [o.change.key for o in outcomes if _leaves_nothing(o, entries.get(o.change.key))]
-        update = LedgerUpdate(session.name, put=tuple(put), drop=tuple(drop))
-        await self._books.write(records, updates=[update])
+        session.owed.append((records, LedgerUpdate(session.name, tuple(put), tuple(drop))))
+        await self.pay(session)
+
+    async def pay(self, session: ClusterSession) -> None:
+        """Write the outcomes that are owed. Raises Transient when the books still do not take them.
+
+        Must be seen through when it was begun: no outcome may be written twice.
+        """
+        if not session.owed:
+            return
+        owed, session.owed = session.owed, []
+        records = [record for conclusion, _ in owed for record in conclusion]
+        try:
+            await self._books.write(records, updates=[update for _, update in owed])
+        except Transient:
+            session.owed = owed + session.owed
+            raise
 
     def _record(
         self,

@@ -8,14 +8,15 @@ and nobody else writes it meanwhile.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from reconciler.core.audit.records import AuditRecord
 from reconciler.core.fights import Corrections
 from reconciler.core.identifiers import ClusterName, ObjectKey, UnitName
-from reconciler.core.ledger import Standing
+from reconciler.core.ledger import LedgerUpdate, Standing
 from reconciler.core.outstanding import ClusterView
 from reconciler.engine.books import Books
 from reconciler.engine.observing import ClusterObserver
@@ -35,6 +36,8 @@ class ClusterSession:
     corrections: dict[ObjectKey, Corrections] = field(default_factory=dict)
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CONCURRENCY))
     """Writes that may be on their way at once, whoever writes them."""
+    owed: list[tuple[Sequence[AuditRecord], LedgerUpdate]] = field(default_factory=list)
+    """Outcomes that the books could not take, with what they mean for the ledger."""
     _landed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
