@@ -230,8 +230,10 @@ def _identity_problems(
 
 
 def _refused_kind(version: str, kind: str) -> Iterator[FieldProblem]:
-    if (version, kind) == ("v1", "Secret"):
-        # Refused before anything keeps the document, so that its values go no further.
+    group = version.rpartition("/")[0]
+    if group in ("", "core") and kind.strip().casefold() == "secret":
+        # Refused before anything keeps the document, so that its values go no further: not even
+        # to a server that would say it knows no such kind.
         message = "a Secret must not be kept in Git"
         hint = "remove it, replace the values, and refer to a secret store instead"
         yield FieldProblem(("kind",), False, "secret-in-git", message, hint)
