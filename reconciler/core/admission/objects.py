@@ -8,6 +8,8 @@ cluster writes, and holds no value that looks like a secret.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 from collections.abc import Iterator
 
@@ -132,6 +134,13 @@ def _server_findings(body: JsonObject, metadata: JsonObject) -> Iterator[Finding
     pointers: list[Pointer] = [("metadata", name) for name in _SERVER_METADATA if name in metadata]
     if "status" in body:
         pointers.append(("status",))
+    if metadata.get("finalizers"):
+        yield Finding(
+            ("metadata", "finalizers"),
+            "finalizers",
+            "finalizers would keep the object when it is deleted, until somebody removes them",
+            "remove them; controllers add their own to live objects",
+        )
     if _LAST_APPLIED in mapping(metadata.get("annotations")):
         pointers.append(("metadata", "annotations", _LAST_APPLIED))
     for pointer in pointers:
@@ -192,6 +201,17 @@ def _config_findings(kind: GroupVersionKind, body: JsonObject) -> Iterator[Findi
         for key, value in mapping(body.get("data")).items():
             if isinstance(value, str) and (found := suspect(key, value)):
                 yield _secret(("data", key), printable(key, limit=80), found.description)
+        for key, value in mapping(body.get("binaryData")).items():
+            if isinstance(value, str) and (found := known_format(_decoded(value))):
+                yield _secret(("binaryData", key), printable(key, limit=80), found.description)
+
+
+def _decoded(encoded: str) -> str:
+    """Base64 as text, byte by byte; what is none is left to the API server."""
+    try:
+        return base64.b64decode(encoded).decode("latin-1")
+    except binascii.Error:
+        return ""
 
 
 def _stray_secrets(body: JsonObject, *, known: set[Pointer]) -> Iterator[Finding]:
@@ -204,10 +224,11 @@ def _stray_secrets(body: JsonObject, *, known: set[Pointer]) -> Iterator[Finding
 
 
 def _secret(at: Pointer, name: str, description: str) -> Finding:
+    shown = "a key" if known_format(name) else f"the value of {name}"
     return Finding(
         at,
         "secret-value",
-        f"the value of {name} looks like {description}",
+        f"{shown} looks like {description}",
         "keep it in a secret store, refer to it, and replace the value that was committed",
     )
 
@@ -217,6 +238,7 @@ def _texts(value: JsonValue, at: Pointer) -> Iterator[tuple[Pointer, str]]:
         yield at, value
     elif isinstance(value, dict):
         for key, item in value.items():
+            yield (*at, key), key
             yield from _texts(item, (*at, key))
     elif isinstance(value, list):
         for index, item in enumerate(value):
