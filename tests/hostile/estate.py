@@ -37,7 +37,7 @@ from reconciler.core.standing import status_json
 from reconciler.engine.books import Books
 from reconciler.engine.driving import Engine, Rhythm
 from reconciler.engine.performing import Context
-from reconciler.ports import Cluster, Logged
+from reconciler.ports import Cluster, Head, Logged
 from reconciler.settings import LogSettings
 from reconciler.surfaces.audit_reports import record_text, records_table
 from reconciler.surfaces.engine_status import EngineStatus
@@ -164,6 +164,7 @@ class Siege:
         self._task = task
         self._writes = self._written()
         self._round = 1
+        self._seen = Head(0, b"")
 
     @property
     def cluster(self) -> MemoryCluster:
@@ -226,16 +227,26 @@ class Siege:
         return Refusal(refusals[0].result, str(detail["explanation"]), problems, dict(detail))  # type: ignore[arg-type]
 
     async def records(self) -> Sequence[Logged]:
-        return await self.store.records(limit=100_000)
+        return await self.store.records(self._seen.size, limit=100_000)
+
+    async def recover(self) -> None:
+        """Go back to the last good commit, whatever an earlier test left."""
+        if self.engine.fetch_trouble:
+            self.origin.rewrite(self.good)
+        if self.engine.books.position.applied.get(ONE) != self.good or self.engine.fetch_trouble:
+            await self.accepts_good()
+        self._seen = await self.store.head()
+        self.log.truncate(0)
+        self.log.seek(0)
 
     async def shows_nothing_unprintable(self) -> None:
         for line in await self.output():
             assert line.isprintable(), repr(line)
 
     async def output(self) -> list[str]:
-        """Every line that people read: log, audit list and show, status, explanations."""
+        """Every line that people read since `recover`: log, audit list and show, status, plan."""
         records = await self.records()
-        lines = [*self.log.getvalue().splitlines(), *records_table(records)]
+        lines = [*self.log.getvalue().split("\n"), *records_table(records)]
         for logged in records:
             lines.extend(record_text(logged))
         status = EngineStatus(self.engine, repository=REPOSITORY, clock=SystemClock()).status()
