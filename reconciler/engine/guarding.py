@@ -7,12 +7,13 @@ writes with more.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import structlog
 
 from reconciler.core.errors import Misconfigured
+from reconciler.core.identifiers import ClusterName
 from reconciler.core.rights import excessive_rights
 from reconciler.ports import Cluster, Lease, Tenure
 
@@ -23,12 +24,21 @@ class GuardedLease:
     """A Lease whose block is entered only with rights that are not excessive.
 
     With `tolerant`, excessive rights are only logged. `hold` raises Misconfigured otherwise.
+    `answered` is told when the cluster gave its answer, and the wait for the lease begins.
     """
 
-    def __init__(self, lease: Lease, cluster: Cluster, *, tolerant: bool) -> None:
+    def __init__(
+        self,
+        lease: Lease,
+        cluster: Cluster,
+        *,
+        tolerant: bool,
+        answered: Callable[[ClusterName], None],
+    ) -> None:
         self._lease = lease
         self._cluster = cluster
         self._tolerant = tolerant
+        self._answered = answered
 
     def hold(self) -> AbstractAsyncContextManager[Tenure]:
         return self._hold()
@@ -44,5 +54,6 @@ class GuardedLease:
             )
         if excessive:
             log.warning("rights.excessive", cluster=name, rights=excessive)
+        self._answered(name)
         async with self._lease.hold() as tenure:
             yield tenure

@@ -28,6 +28,8 @@ RETRY_SECONDS = 5.0
 NOT_CONNECTED = "not connected yet"
 """The trouble of a cluster that nobody has spoken to since the start."""
 
+WAITING = "waiting for the lease of the cluster, which another daemon may hold"
+
 
 class Leader:
     """Keeps the sessions. `on_ready` is told of each new one; it must not block."""
@@ -62,6 +64,10 @@ class Leader:
             except Transient as error:
                 self._troubled(cluster, error)
                 await self._clock.sleep(RETRY_SECONDS)
+
+    def answered(self, cluster: ClusterName) -> None:
+        """The cluster was spoken to; what is missing now is its lease."""
+        self.troubles[cluster] = WAITING
 
     def _troubled(self, cluster: ClusterName, error: FairleadError) -> None:
         self.troubles[cluster] = error.message

@@ -52,7 +52,7 @@ class Endpoints:
             _reading("/status", self.status),
         ]
         if self._webhook:
-            routes.append(Route(WEBHOOK_PATH, self._webhook.__call__, methods=["POST"]))
+            routes.append(Route(WEBHOOK_PATH, self._webhook.answer, methods=["POST"]))
         return Starlette(routes=routes)
 
     async def livez(self, _request: Request) -> Response:

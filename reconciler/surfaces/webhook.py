@@ -34,7 +34,7 @@ class Webhook:
         self._hint = hint
         self._seen: OrderedDict[str, None] = OrderedDict()
 
-    async def __call__(self, request: Request) -> Response:
+    async def answer(self, request: Request) -> Response:
         body = await _bounded_body(request)
         if body is None:
             return PlainTextResponse("too large\n", status_code=413)

@@ -103,6 +103,11 @@ async def serve(
         state = await opened.enter_async_context(make.state(settings))
         anchor = await opened.enter_async_context(make.anchor(settings))
         repository = await opened.enter_async_context(make.repository(settings))
+
+        def answered(name: ClusterName) -> None:
+            # Called while the engine runs, which is made with the leases that call.
+            engine.leader.answered(name)
+
         clusters: dict[ClusterName, Cluster] = {}
         leases: dict[ClusterName, Lease] = {}
         for chosen in settings.clusters:
@@ -110,7 +115,10 @@ async def serve(
             cluster = MeasuredCluster(connection.cluster, metrics)
             clusters[cluster.name] = cluster
             leases[cluster.name] = GuardedLease(
-                connection.lease, cluster, tolerant=settings.rights != "least"
+                connection.lease,
+                cluster,
+                tolerant=settings.rights != "least",
+                answered=answered,
             )
         store = NotifyingStore(state, backlog, metrics.count_records)
         context = Context(
