@@ -53,7 +53,7 @@ class Narrator:
     def command(self, words: Iterable[str]) -> None:
         click.echo(click.style(f"      $ {' '.join(words)}", fg="yellow"))
 
-    def output(self, text: str, *, most: int = 14) -> None:
+    def output(self, text: str, *, most: int = 24) -> None:
         """Show the beginning of what a command printed; long lines end in an ellipsis."""
         lines = [line for line in text.splitlines() if line.strip()]
         for line in lines[:most]:

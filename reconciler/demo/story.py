@@ -61,9 +61,7 @@ class Story:
                 f"{cluster['cluster']}: {cluster['objects']} objects in "
                 f"{cluster['settledUnits']} units, all healthy, at {head[:10]}"
             )
-        self._tell.say(
-            f"note: {len(status['notices'])} documents are declared but not enforced yet"
-        )
+        self._tell.say(f"({len(status['notices'])} notes on what is declared but not enforced yet)")
         return head
 
     def _ship_a_version(self) -> str:
@@ -76,6 +74,7 @@ class Story:
         self._tell.output(
             self._workshop.git("diff", "HEAD~1", "--unified=0", "--", ROLLOUT), most=8
         )
+        self._run("plan", *self._settings_option(), "--repo", str(self._workshop.clone), "HEAD")
         with self._tell.measured("staging first, then production: applied and healthy"):
             self._workshop.push()
             self._until_applied(sha, "the new version")
