@@ -37,10 +37,11 @@ def main(lock: Path) -> int:
             last.append(line)
             total -= line.startswith("Ignoring ")  # packages of other platforms
             done += line.startswith(("Collecting ", "Requirement already satisfied: "))
-            if time.monotonic() - said >= EVERY_SECONDS or line.startswith("Installing "):
+            if line.startswith("Installing "):
+                print(f"  unpacking {total}", flush=True)
+            elif line.startswith("Collecting ") and time.monotonic() - said >= EVERY_SECONDS:
                 said = time.monotonic()
-                verb = "unpacking" if line.startswith("Installing ") else "fetched"
-                print(f"  {verb} {done} of {total}, {said - started:.0f} s", flush=True)
+                print(f"  fetched {done} of {total}, {said - started:.0f} s", flush=True)
     if command.returncode:
         sys.stderr.writelines(last)
         print("pip could not install what requirements.lock names", file=sys.stderr)
