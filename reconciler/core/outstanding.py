@@ -288,10 +288,14 @@ def _declared(key: ObjectKey, units: Mapping[UnitName, Unit]) -> bool:
     return any(key in unit.manifests for unit in units.values())
 
 
+def is_ours(live: LiveObject) -> bool:
+    """Whether we have applied something of it; what another object owns is that one's."""
+    return live.owned != NOTHING_OWNED and not live.controlled
+
+
 def _orphans(view: ClusterView, units: Mapping[UnitName, Unit]) -> Iterable[Candidate]:
     """Objects of ours that the ledger lacks, as after the loss of the state database."""
     for live in view.snapshot:
-        known = live.key in view.ledger.entries or live.controlled
-        if known or live.owned == NOTHING_OWNED or _declared(live.key, units):
+        if live.key in view.ledger.entries or not is_ours(live) or _declared(live.key, units):
             continue
         yield Candidate(ORPHANS, 0, live.key, None, None, live)

@@ -27,7 +27,7 @@ from reconciler.core.identifiers import ClusterName, CommitSha, ObjectKey
 from reconciler.core.kinds.repository import RepositorySpec
 from reconciler.core.manifests import ON_IMMUTABLE_ANNOTATION, JsonObject
 from reconciler.core.ordering import Wave, stepping_stone, wave_of
-from reconciler.core.outstanding import Candidate, ClusterView, Outstanding
+from reconciler.core.outstanding import Candidate, ClusterView, Outstanding, is_ours
 from reconciler.core.plans import (
     Action,
     Change,
@@ -137,9 +137,16 @@ def _cluster_plan(
             released=desired.policy.release,
             cluster=work.cluster,
             changes=changes,
-            of=len(view.ledger.entries),
+            of=_owned(view),
         ),
     )
+
+
+def _owned(view: ClusterView) -> int:
+    """How many objects are ours: also those that the ledger lacks, as after the loss of it."""
+    known = view.ledger.entries
+    unknown = (o for o in view.snapshot if o.key not in known and is_ours(o))
+    return len(known) + sum(1 for _ in unknown)
 
 
 @dataclass(frozen=True, slots=True)

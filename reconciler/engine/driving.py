@@ -106,6 +106,9 @@ class Engine:
 
     async def run(self) -> None:
         """Fetch, lead and reconcile until cancelled."""
+        leading = asyncio.ensure_future(
+            together([self.leader.lead(name, self._context) for name in self._clusters])
+        )
         try:
             await together(
                 [
@@ -113,14 +116,17 @@ class Engine:
                     self._work_for_ever(),
                     self._remind_for_ever(),
                     self._crash,
-                    *(self.leader.lead(name, self._context) for name in self._clusters),
+                    asyncio.shield(leading),
                 ]
             )
         finally:
+            # The leases go last: the next holder may write as soon as it has them.
             tasks = list(self._correcting.values())
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            leading.cancel()
+            await asyncio.gather(leading, return_exceptions=True)
 
     async def _fetch_for_ever(self) -> None:
         failures = 0

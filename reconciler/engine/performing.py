@@ -144,6 +144,8 @@ class Performer:
                     raise ChangedMeanwhile(f"{change.key} is gone since the plan was made")
                 return live
             case Action.FORGET:
+                if session.observer.get(change.key) is not None:
+                    raise ChangedMeanwhile(f"{change.key} came back since the plan was made")
                 return None
             case Action.DELETE:
                 await self._delete(session, change)
@@ -202,12 +204,14 @@ class Performer:
         await self.pay(session)
 
     async def pay(self, session: ClusterSession) -> None:
-        """Write the outcomes that are owed. Raises Transient when the books still do not take them.
+        """Write the outcomes that are owed. Raises Transient when the books still do not take them,
+        or when the tenure is over: the next holder of the lease closes our intents.
 
         Must be seen through when it was begun: no outcome may be written twice.
         """
         if not session.owed:
             return
+        session.tenure.require()
         owed, session.owed = session.owed, []
         records = [record for conclusion, _ in owed for record in conclusion]
         try:

@@ -6,6 +6,7 @@ import asyncio
 import random
 
 from reconciler.adapters.cluster_memory import MemoryCluster
+from reconciler.adapters.lease_memory import MemoryLeaseStore
 from reconciler.adapters.state_memory import MemoryStateStore
 from reconciler.core.errors import FairleadError
 
@@ -64,3 +65,21 @@ class FailingStore:
 
     def __getattr__(self, name: str):
         return getattr(self._store, name)
+
+
+class LeaseLine:
+    """One client's way to a shared lease; `error`, while set, cuts only this one."""
+
+    def __init__(self, store: MemoryLeaseStore) -> None:
+        self._store = store
+        self.error: FairleadError | None = None
+
+    async def read(self):
+        if self.error is not None:
+            raise self.error
+        return await self._store.read()
+
+    async def write(self, record, *, replacing):
+        if self.error is not None:
+            raise self.error
+        return await self._store.write(record, replacing=replacing)

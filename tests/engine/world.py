@@ -178,7 +178,7 @@ class World:
             clusters=clusters,
             leases={
                 name: ClusterLease(lease, clock=self.clock, identity=identity)
-                for name, lease in self.leases.items()
+                for name, lease in replaced.get("leases", self.leases).items()
             },
             store=store,
             books=await Books.open(store, list(self.clusters)),
