@@ -7,6 +7,7 @@ credential leaves in a log line, whoever put it there.
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import MutableMapping, Sequence
 from typing import Any, TextIO
@@ -27,6 +28,7 @@ from reconciler.settings import LogSettings, TelemetrySettings
 
 EXPORT_SECONDS = 5.0
 LONGEST_VALUE = 16_000
+_WORDS = re.compile(r"(\s+)")
 
 
 def set_up_logging(settings: LogSettings, *, stream: TextIO = sys.stderr) -> None:
@@ -80,11 +82,20 @@ def _scrubbed(name: str, value: Any) -> Any:
 
 
 def _shown(name: str, value: str) -> str:
-    safe = redacted(FieldChange(f".{name}", ABSENT, value)).after
-    assert isinstance(safe, str), "a text is shown as a text"
+    safe = _redacted(name, value)
+    if safe != value:
+        # Only the words that matter, if what is left is harmless: people must read the rest.
+        words = "".join(_redacted("text", word) for word in _WORDS.split(value))
+        safe = words if _redacted(name, words) == words else safe
     if name == "exception":
         return "\n".join(printable(line) for line in safe.splitlines())
     return printable(safe, limit=LONGEST_VALUE)
+
+
+def _redacted(name: str, value: str) -> str:
+    safe = redacted(FieldChange(f".{name}", ABSENT, value)).after
+    assert isinstance(safe, str), "a text is shown as a text"
+    return safe
 
 
 def _with_trace(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -116,12 +116,12 @@ def fairlead(*, debug: bool) -> None:
     """GitOps for AI infrastructure: Git is the only input that changes anything."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
+def main(arguments: Sequence[str] | None = None, *, group: click.Group = fairlead) -> int:
+    """Run a command of `group`; returns the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given[: _position_of_command(given)]
     try:
-        code = fairlead.main(given, standalone_mode=False)
+        code = group.main(given, standalone_mode=False)
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.Abort:
