@@ -13,7 +13,7 @@ from reconciler.core.compiling import Compilation, blobs_to_read, compile_commit
 from reconciler.core.errors import Untrusted
 from reconciler.core.identifiers import BlobId, CommitSha, short
 from reconciler.core.kinds.repository import RepositorySpec
-from reconciler.core.problems import Problem, errors_among
+from reconciler.core.problems import Problem, errors_among, printable
 from reconciler.ports import Repository
 
 
@@ -76,6 +76,7 @@ async def verify_history(
     for commit in await repository.range(accepted, head):
         if signed and commit.signer is None:
             raise Untrusted(
-                f"commit {short(commit.sha)} by {commit.author} is not signed by an allowed signer",
+                f"commit {short(commit.sha)} by {printable(commit.author, limit=80)}"
+                " is not signed by an allowed signer",
                 hint="sign it, or add the signer's key to the allowed signers of the daemon",
             )
