@@ -47,7 +47,6 @@ from tests.engine.world import (
     cluster_document,
     config_map,
     config_map_key,
-    policy,
 )
 from tests.git.builders import SourceRepository
 
@@ -55,8 +54,22 @@ ONE = ClusterName("one")
 WATCHED = config_map_key("a")
 """The object that is edited by somebody else to see that drift is still put back."""
 
+POLICY = b"""\
+apiVersion: fairlead.dev/v1alpha1
+kind: Repository
+metadata: {name: acme}
+spec:
+  clusters: {names: [one]}
+  manifests:
+  - path: apps/*
+  allow:
+    namespaces: [team-*]
+    kinds: [Role.rbac.authorization.k8s.io]
+  deletionBudget: {percent: 20%, objects: 1000}
+"""
+
 GOOD: Mapping[str, bytes] = {
-    "fairlead.yaml": policy("one", percent=20),
+    "fairlead.yaml": POLICY,
     "clusters/one.yaml": cluster_document("one", env="one"),
     **{f"apps/web/{name}.yaml": config_map(name) for name in "abcdefghij"},
 }
@@ -149,6 +162,7 @@ class Siege:
         self,
         *,
         origin: Origin,
+        mirror: GitMirror,
         engine: Engine,
         cluster: Cluster,
         store: SqlStateStore,
@@ -156,6 +170,7 @@ class Siege:
         task: asyncio.Task[None],
     ) -> None:
         self.origin = origin
+        self.mirror = mirror
         self.engine = engine
         self.store = store
         self.log = log
@@ -335,7 +350,13 @@ async def besieged(
         )
         task = asyncio.create_task(engine.run())
         siege = Siege(
-            origin=origin, engine=engine, cluster=cluster, store=store, log=log, task=task
+            origin=origin,
+            mirror=mirror,
+            engine=engine,
+            cluster=cluster,
+            store=store,
+            log=log,
+            task=task,
         )
         try:
             if first:
