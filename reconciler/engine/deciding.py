@@ -1,0 +1,194 @@
+"""Deciding about commits, durably: accepted, refused, applied.
+
+Separate from the pass (reconciling.py), which finds out what is to be decided. The invariant: the
+position and the units change together with the record that says why; a refusal is written once,
+however often the same commit is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
+
+import structlog
+
+from reconciler.core.audit.records import AuditRecord, Phase, Verb
+from reconciler.core.desired import DesiredState
+from reconciler.core.identifiers import ClusterName, CommitSha, Digest
+from reconciler.core.ledger import LedgerUpdate, Position, Standing, UnitState
+from reconciler.core.manifests import JsonObject, JsonValue
+from reconciler.core.outstanding import Outstanding, Place
+from reconciler.core.plans import Plan
+from reconciler.core.problems import Problem, errors_among
+from reconciler.core.refusing import culprits, refusal_text, refusal_updates
+from reconciler.engine.books import Books
+from reconciler.engine.executing import Group
+from reconciler.engine.performing import Context
+from reconciler.ports import Clock
+
+log = structlog.get_logger()
+
+MOST_LISTED = 50
+"""Problems and refusals that a record lists. A commit may have thousands."""
+
+
+class Decisions:
+    """Writes what is decided about commits."""
+
+    def __init__(self, books: Books, clock: Clock, context: Context) -> None:
+        self._books = books
+        self._clock = clock
+        self._context = context
+
+    async def accept(self, desired: DesiredState, made: Plan, groups: Sequence[Group]) -> None:
+        """Record that the commit is in force, before anything of it is written."""
+        position = self._books.position
+        updates = self._progressing(groups)
+        records: list[AuditRecord] = []
+        if desired.commit != position.accepted:
+            detail: JsonObject = {"changes": sum(len(c.changes) for c in made.clusters)}
+            records.append(self._decision(desired.commit, Verb.ACCEPT, made.digest, "ok", detail))
+            position = replace(position, accepted=desired.commit, refused=None, explanation="")
+        if not groups:
+            position = self.applied(position, desired, updates)
+        if records or updates or position != self._books.position:
+            await self._books.write(records, updates=updates, position=position)
+        if records:
+            log.info("commit.accepted", commit=desired.commit, plan=made.digest)
+
+    def _progressing(self, groups: Sequence[Group]) -> list[LedgerUpdate]:
+        states: dict[ClusterName, list[UnitState]] = {}
+        for group in groups:
+            for cluster, unit in group.units:
+                known = self._books.ledger(cluster).units.get(unit)
+                state = replace(
+                    known or UnitState(unit, Standing.PROGRESSING),
+                    standing=Standing.PROGRESSING,
+                    refused=None,
+                    refused_commit=None,
+                    explanation="",
+                    heading_for=group.origin,
+                )
+                if state != known:
+                    states.setdefault(cluster, []).append(state)
+        return [LedgerUpdate(cluster, units=tuple(units)) for cluster, units in states.items()]
+
+    def applied(
+        self, position: Position, desired: DesiredState, updates: Sequence[LedgerUpdate]
+    ) -> Position:
+        """The position with every cluster in which all units are settled moved up to the commit."""
+        applied, since = dict(position.applied), dict(position.since)
+        for cluster in self._books.clusters:
+            if applied.get(cluster) == desired.commit:
+                continue
+            if self._all_settled(cluster, desired, updates):
+                applied[cluster] = desired.commit
+                since[cluster] = self._clock.now().isoformat()
+        return replace(position, applied=applied, since=since)
+
+    def _all_settled(
+        self, cluster: ClusterName, desired: DesiredState, updates: Sequence[LedgerUpdate]
+    ) -> bool:
+        states = dict(self._books.ledger(cluster).units)
+        for update in updates:
+            if update.cluster == cluster:
+                states.update((state.unit, state) for state in update.units)
+                for unit in update.forget_units:
+                    states.pop(unit, None)
+        wanted = {name: unit for (where, name), unit in desired.units.items() if where == cluster}
+        return states.keys() == wanted.keys() and all(
+            state.standing is Standing.SETTLED and state.digest == wanted[name].digest
+            for name, state in states.items()
+        )
+
+    async def note_applied(self, desired: DesiredState) -> None:
+        """Move the clusters up in which everything is settled by now."""
+        position = self.applied(self._books.position, desired, [])
+        if position != self._books.position:
+            await self._books.write([], position=position)
+
+    async def refuse_invalid(self, head: CommitSha, problems: Sequence[Problem]) -> None:
+        """Refuse a commit that did not validate."""
+        first, *others = errors_among(problems)
+        more = f" (and {len(others)} more)" if others else ""
+        await self.refuse(
+            head,
+            "invalid",
+            f"{first.location} {first.message}{more}",
+            detail={"problems": [_problem_json(p) for p in problems[:MOST_LISTED]]},
+        )
+
+    async def refuse_plan(
+        self, made: Plan, work: Sequence[Outstanding], *, together: AbstractSet[Place]
+    ) -> None:
+        """Refuse the commit of a plan. Units of `together` wait for those at fault."""
+        reasons: list[JsonValue] = [f"{c}: {u}: {why}" for (c, u), why in culprits(made).items()]
+        await self.refuse(
+            made.head,
+            "refused",
+            refusal_text(made),
+            plan=made.digest,
+            detail={"refusals": reasons[:MOST_LISTED]},
+            updates=self._refusal(made, work, together),
+        )
+
+    async def set_aside(self, made: Plan, work: Sequence[Outstanding]) -> None:
+        """Note which units were refused, each by itself, without refusing the commit."""
+        await self._books.write([], updates=self._refusal(made, work, frozenset()))
+
+    def _refusal(
+        self, made: Plan, work: Sequence[Outstanding], together: AbstractSet[Place]
+    ) -> Sequence[LedgerUpdate]:
+        ledgers = {name: self._books.ledger(name) for name in self._books.clusters}
+        return refusal_updates(made, work, ledgers, together=together)
+
+    async def refuse(
+        self,
+        head: CommitSha,
+        code: str,
+        explanation: str,
+        *,
+        hint: str = "",
+        plan: Digest | None = None,
+        detail: JsonObject | None = None,
+        updates: Sequence[LedgerUpdate] = (),
+    ) -> None:
+        """Write down, once, why a commit is not in force. Nothing of it was applied."""
+        position = self._books.position
+        text = f"{explanation}; {hint}" if hint else explanation
+        if position.refused == head and position.explanation == text:
+            return
+        log.error("commit.refused", commit=head, code=code, reason=text)
+        record = self._decision(
+            head, Verb.REFUSE, plan, code, {"explanation": text, **(detail or {})}
+        )
+        await self._books.write(
+            [record], updates=updates, position=replace(position, refused=head, explanation=text)
+        )
+
+    def _decision(
+        self, commit: CommitSha, verb: Verb, plan: Digest | None, result: str, detail: JsonObject
+    ) -> AuditRecord:
+        return AuditRecord(
+            time=self._clock.now(),
+            repository=self._context.repository,
+            commit=commit,
+            actor=self._context.actor,
+            verb=verb,
+            phase=Phase.DECISION,
+            plan=plan,
+            result=result,
+            detail=detail,
+        )
+
+
+def _problem_json(problem: Problem) -> JsonObject:
+    return {
+        "path": problem.path,
+        "line": problem.span.line if problem.span else None,
+        "column": problem.span.column if problem.span else None,
+        "code": problem.code,
+        "message": problem.message,
+        "hint": problem.hint,
+    }
