@@ -14,7 +14,7 @@ from reconciler.core.identifiers import ClusterName
 from reconciler.core.ledger import Ledger, LedgerUpdate, Position
 from reconciler.ports import Logged, StateStore
 
-Listener: TypeAlias = Callable[[Sequence[AuditRecord]], None]
+Listener: TypeAlias = Callable[[Sequence[Logged]], None]
 
 
 class NotifyingStore:
@@ -32,8 +32,9 @@ class NotifyingStore:
         position: Position | None = None,
     ) -> Sequence[int]:
         indexes = await self._store.append(records, updates=updates, position=position)
+        logged = [Logged(*item) for item in zip(indexes, records, strict=True)]
         for listener in self._listeners:
-            listener(records)
+            listener(logged)
         return indexes
 
     async def ledger(self, cluster: ClusterName) -> Ledger:

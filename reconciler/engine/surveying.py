@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from reconciler.core.desired import DesiredState
 from reconciler.core.errors import Transient
 from reconciler.core.identifiers import ClusterName, CommitSha, GroupVersionKind, short
+from reconciler.core.intent import intent_plan
 from reconciler.core.kinds.repository import RepositorySpec
 from reconciler.core.layout import POLICY_PATH
 from reconciler.core.ledger import Ledger, Position
@@ -46,6 +47,19 @@ class Survey:
     commit: CommitSha
     plan: Plan | None
     problems: tuple[Problem, ...] = ()
+
+
+async def compare(repository: Repository, *, base: CommitSha, head: CommitSha) -> Survey:
+    """What `head` declares otherwise than `base`, by the policy of `base`. Asks no cluster."""
+    compiler = Compiler(repository)
+    before = await compiler.compile(base, rules=None)
+    if isinstance(before, Invalid):
+        return Survey(base, None, before.problems)
+    after = await compiler.compile(head, rules=before.compilation.state.policy)
+    if isinstance(after, Invalid):
+        return Survey(head, None, after.problems)
+    made = intent_plan(before.compilation.state, after.compilation.state)
+    return Survey(head, made, after.problems)
 
 
 class Surveyor:

@@ -26,7 +26,7 @@ from reconciler.engine.checkpointing import Checkpointer
 from reconciler.engine.concurrency import first_of
 from reconciler.engine.driving import Engine
 from reconciler.engine.performing import Context
-from reconciler.ports import Clock
+from reconciler.ports import Clock, Logged
 from reconciler.surfaces.engine_status import EngineStatus
 
 log = structlog.get_logger()
@@ -43,7 +43,7 @@ class Backlog:
     count: int = 0
     due: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def __call__(self, records: Sequence[AuditRecord]) -> None:
+    def __call__(self, records: Sequence[Logged]) -> None:
         self.count += len(records)
         if self.count >= CHECKPOINT_RECORDS:
             self.due.set()

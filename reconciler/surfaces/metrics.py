@@ -13,17 +13,17 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from reconciler.core.audit.records import AuditRecord, Phase, Verb
+from reconciler.core.audit.records import Phase, Verb
 from reconciler.core.errors import FairleadError
 from reconciler.core.identifiers import ClusterName, GroupVersionKind, ObjectKey
 from reconciler.core.ledger import Standing
 from reconciler.core.manifests import JsonObject
 from reconciler.core.standing import ClusterState, Status
-from reconciler.ports import ApiResource, Cluster, Interrupted, WatchEvent
+from reconciler.ports import ApiResource, Cluster, Interrupted, Logged, WatchEvent
 
 _SPANS = frozenset({"reconcile", "compile", "plan", "execute"})
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
@@ -56,6 +56,9 @@ class Metrics:
         )
         self._held = self._counter("fairlead_units_held", "Units put back.", "cluster")
         self._records = self._counter("fairlead_audit_records", "Records appended.", "verb")
+        self._size = Gauge(
+            "fairlead_audit_size", "Records in the audit log.", registry=self.registry
+        )
         self._interruptions = self._counter(
             "fairlead_watch_interruptions", "Watches that broke.", "cluster"
         )
@@ -77,9 +80,11 @@ class Metrics:
     def exposition(self) -> bytes:
         return generate_latest(self.registry)
 
-    def count_records(self, records: Sequence[AuditRecord]) -> None:
+    def count_records(self, logged: Sequence[Logged]) -> None:
         """Listener of NotifyingStore."""
-        for record in records:
+        for item in logged:
+            record = item.record
+            self._size.set(item.index + 1)
             self._records.labels(record.verb).inc()
             cluster = record.cluster or ""
             if record.verb in (Verb.ACCEPT, Verb.REFUSE):

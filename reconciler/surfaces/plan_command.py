@@ -23,7 +23,7 @@ from reconciler.core.identifiers import ClusterName, short
 from reconciler.core.manifests import JsonObject
 from reconciler.core.plans import Plan
 from reconciler.core.presenting.lines import Tone, line, piece, plural
-from reconciler.core.presenting.plan_text import plan_lines
+from reconciler.core.presenting.plan_text import intent_lines, plan_lines
 from reconciler.core.presenting.plan_view import PlanView, plan_view
 from reconciler.core.problems import errors_among
 from reconciler.engine.surveying import Survey
@@ -38,9 +38,13 @@ CHANGES = 2
 
 @dataclass(frozen=True, slots=True)
 class PlanRequest:
-    """What is to be planned. An empty `revision` is the head of the branch, or of `clone`."""
+    """What is to be planned. An empty `revision` is the head of the branch, or of `clone`.
+
+    With a `base`, the two commits are compared and no cluster is asked.
+    """
 
     revision: str = ""
+    base: str = ""
     clone: Path | None = None
     cluster: ClusterName | None = None
 
@@ -61,6 +65,8 @@ class PlanTools:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Take COMMIT, a branch or tag, from this clone, and not from the branch that is applied.",
 )
+@click.option("--base", default="", help="Compare with this commit, and ask no cluster.")
+@click.option("--head", default="", help="Another way to give COMMIT, beside --base.")
 @click.option("--cluster", help="Plan this cluster only.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes.")
@@ -73,25 +79,32 @@ def plan_command(
     revision: str,
     config: Path,
     clone: Path | None,
+    base: str,
+    head: str,
     cluster: str | None,
     as_json: bool,
     detailed_exitcode: bool,
 ) -> None:
     """Show what COMMIT would change in the clusters, as they are now.
 
-    COMMIT is the head of the branch unless given. Nothing is written anywhere.
+    COMMIT is the head of the branch unless given. Nothing is written anywhere. With --base it
+    is what COMMIT declares otherwise than that commit, whatever the clusters hold.
     """
+    if head and (revision or not base):
+        raise click.UsageError("--head goes with --base, and without COMMIT")
+    if base and cluster:
+        raise click.UsageError("--cluster is for plans against clusters, --base asks none")
     settings = load_settings(config, os.environ)
-    request = PlanRequest(revision, clone, ClusterName(cluster) if cluster else None)
+    request = PlanRequest(revision or head, base, clone, ClusterName(cluster) if cluster else None)
     known = [chosen.name for chosen in settings.clusters]
     if cluster and cluster not in known:
         raise click.BadParameter(f"the settings name {', '.join(known)}", param_hint="--cluster")
     survey = asyncio.run(tools.survey(settings, request))
     view = plan_view(survey.plan) if survey.plan else None
     if as_json:
-        click.echo(_as_json(survey))
+        click.echo(_as_json(survey, against="commit" if base else "clusters"))
     else:
-        _print(survey, view)
+        _print(survey, view, offline=bool(base))
     context.exit(_exit_code(view, detailed=detailed_exitcode))
 
 
@@ -101,7 +114,7 @@ def _exit_code(view: PlanView | None, *, detailed: bool) -> int:
     return CHANGES if detailed and not view.empty else 0
 
 
-def _print(survey: Survey, view: PlanView | None) -> None:
+def _print(survey: Survey, view: PlanView | None, *, offline: bool) -> None:
     for problem in survey.problems:
         click.echo(problem_text(problem, lambda _: None))
     if view is None:
@@ -109,14 +122,15 @@ def _print(survey: Survey, view: PlanView | None) -> None:
         text = f"REFUSED: commit {short(survey.commit)} has {count}; nothing of it would be applied"
         print_lines([line(piece(text, Tone.BAD))])
     else:
-        print_lines(plan_lines(view))
+        print_lines(intent_lines(view) if offline else plan_lines(view))
 
 
-def _as_json(survey: Survey) -> bytes:
+def _as_json(survey: Survey, *, against: str) -> bytes:
     """The canonical plan stands in it as it is, so that its digest can be checked."""
     problems: list[JsonObject] = [problem_json(problem) for problem in survey.problems]
     envelope = {
         "version": 1,
+        "against": against,
         "commit": survey.commit,
         "digest": survey.plan.digest if survey.plan else None,
         "refused": survey.plan is None or survey.plan.refused,

@@ -18,7 +18,7 @@ from reconciler.adapters.status_http import ask_status
 from reconciler.core.errors import Missing
 from reconciler.core.identifiers import ClusterName
 from reconciler.core.standing import ClusterFacts, Status, cluster_status
-from reconciler.engine.surveying import Recorded, Survey, Surveyor
+from reconciler.engine.surveying import Recorded, Survey, Surveyor, compare
 from reconciler.ports import Cluster, Repository
 from reconciler.settings import Settings
 from reconciler.surfaces.plan_command import PlanRequest, PlanTools
@@ -42,6 +42,9 @@ async def _survey(settings: Settings, request: PlanRequest) -> Survey:
         head = await repository.fetch()
         if request.revision:
             head = (await repository.commit(request.revision)).sha
+        if request.base:
+            base = (await repository.commit(request.base)).sha
+            return await compare(repository, base=base, head=head)
         clusters: dict[ClusterName, Cluster] = {}
         for chosen in settings.clusters:
             name = ClusterName(chosen.name)

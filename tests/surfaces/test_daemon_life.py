@@ -141,8 +141,8 @@ def test_an_address_that_is_taken_is_a_matter_of_settings() -> None:
 async def test_a_checkpoint_is_due_after_a_thousand_records(daemons: DaemonWorld) -> None:
     async with daemons.running() as daemon:
         await daemon.until_declared()
-    records = await daemons.records()
+    records = await daemons.world.store.records(0, 1)
     backlog = Backlog()
     while not backlog.due.is_set():
-        backlog(records[:1])
+        backlog(records)
     assert backlog.count == 1000

@@ -12,7 +12,7 @@ from reconciler.adapters.cluster_memory import MemoryCluster
 from reconciler.core.audit.records import AuditRecord, Phase, Reason, Verb
 from reconciler.core.errors import Unavailable
 from reconciler.core.identifiers import ClusterName, CommitSha, ObjectKey
-from reconciler.ports import Interrupted
+from reconciler.ports import Interrupted, Logged
 from reconciler.surfaces.metrics import MeasuredCluster, Metrics
 
 ONE = ClusterName("one")
@@ -35,23 +35,33 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
     return metrics.registry.get_sample_value(name, labels)
 
 
+def count(metrics: Metrics, *records: AuditRecord) -> None:
+    metrics.count_records([Logged(index, record) for index, record in enumerate(records)])
+
+
 def test_a_change_is_counted_when_its_outcome_is_recorded() -> None:
     metrics = Metrics()
-    metrics.count_records([replace(RECORD, phase=Phase.INTENT, result=""), RECORD])
+    count(metrics, replace(RECORD, phase=Phase.INTENT, result=""), RECORD)
     assert value(metrics, "fairlead_changes_total", **LABELS) == 1
 
 
 def test_corrections_of_drift_are_told_apart() -> None:
     metrics = Metrics()
-    metrics.count_records([replace(RECORD, reason=Reason.DRIFT)])
+    count(metrics, replace(RECORD, reason=Reason.DRIFT))
     assert value(metrics, "fairlead_changes_total", **{**LABELS, "reason": "drift"}) == 1
 
 
 def test_a_refused_commit_is_counted() -> None:
     metrics = Metrics()
     refused = replace(RECORD, verb=Verb.REFUSE, phase=Phase.DECISION, object=None)
-    metrics.count_records([refused])
+    count(metrics, refused)
     assert value(metrics, "fairlead_commits_total", verdict="refused") == 1
+
+
+def test_the_size_of_the_log_is_shown() -> None:
+    metrics = Metrics()
+    count(metrics, RECORD, RECORD)
+    assert value(metrics, "fairlead_audit_size") == 2
 
 
 async def test_requests_are_counted_by_verb_and_result() -> None:

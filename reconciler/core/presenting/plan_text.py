@@ -38,6 +38,24 @@ _SIGNS = {
 def plan_lines(view: PlanView) -> Iterator[Line]:
     """The plan from the verdict to the digest."""
     yield verdict(view)
+    yield from _body(view)
+    yield ()
+    yield line(piece(f"plan {view.digest}", Tone.FAINT))
+
+
+def intent_lines(view: PlanView) -> Iterator[Line]:
+    """The difference of two commits: no digest, because nobody can approve what no cluster saw."""
+    if view.empty:
+        yield line(piece("No changes: both commits declare the same", Tone.GOOD))
+    else:
+        yield verdict(view)
+    yield line(
+        piece("Declared otherwise; no cluster was asked, so conflicts and drift are unknown")
+    )
+    yield from _body(view)
+
+
+def _body(view: PlanView) -> Iterator[Line]:
     base = short(view.base) if view.base else "nothing accepted yet"
     yield line(
         piece(f"{view.repository}: {base} → {short(view.head)} · {_where(view)}", Tone.FAINT)
@@ -54,8 +72,6 @@ def plan_lines(view: PlanView) -> Iterator[Line]:
     yield from _section(
         "Declared, not enforced yet", Tone.STRONG, (line(n, indent=1) for n in view.notices)
     )
-    yield ()
-    yield line(piece(f"plan {view.digest}", Tone.FAINT))
 
 
 def verdict(view: PlanView) -> Line:
