@@ -33,6 +33,7 @@ from reconciler.core.source_files import (
     FileChanges,
     Files,
     entries_after,
+    excess,
     needed,
     policy_document,
     read_changes,
@@ -72,7 +73,9 @@ def blobs_to_read(
         if document is None:
             return ()
         layout = Layout.of(declared_as(Repository, document))
-    changed = needed(before, entries, difference, layout)
+    changed = tuple(needed(before, entries, difference, layout))
+    if excess(layout, changed):
+        return ()
     wanted = (e.blob for e in changed if layout.wants(e) and e.blob not in contents)
     return tuple(dict.fromkeys(wanted))
 
@@ -98,6 +101,8 @@ def compile_commit(
     own = declared_as(Repository, document)
     policy = Policy(in_force=rules or own.spec, own=own.spec)
     changes = read_changes(before, difference, document, contents)
+    if changes.unread:
+        return None, in_order(changes.problems)
     base = previous if changes.before.layout is not None else None
     return _assemble(commit, policy, changes, base, contents)
 

@@ -25,6 +25,10 @@ from reconciler.core.layout import (
 from reconciler.core.problems import Problem, errors_among
 from reconciler.core.reading import FileReading, PlainFile, read_entry
 
+MAX_READ_BYTES = 64 * 1024 * 1024
+"""Text of one commit that is read. Git stores a megabyte once that a thousand paths name, so what
+is small to push can be large to parse: some 25 s for this much, and 20,000 objects fit in it."""
+
 Contents: TypeAlias = Mapping[BlobId, bytes]
 
 
@@ -43,13 +47,17 @@ NO_FILES = Files()
 
 @dataclass(frozen=True, slots=True)
 class FileChanges:
-    """The files before and after, the paths that were read or went, and what was found wrong."""
+    """The files before and after, the paths that were read or went, and what was found wrong.
+
+    `unread` is true when there was too much to read, so that nothing is known of the files after.
+    """
 
     before: Files
     after: Files
     touched: tuple[DocumentPath, ...]
     problems: tuple[Problem, ...]
     refused: frozenset[tuple[str, str]]
+    unread: bool = False
 
     @property
     def declarations_changed(self) -> bool:
@@ -102,6 +110,21 @@ def needed(
     return after.values()
 
 
+def excess(layout: Layout, changed: Iterable[TreeEntry]) -> Problem | None:
+    """The Problem of a commit with more text than is read."""
+    total = sum(entry.size for entry in changed if layout.wants(entry))
+    if total <= MAX_READ_BYTES:
+        return None
+    return Problem(
+        POLICY_PATH,
+        None,
+        "too-much-text",
+        f"the files to read have {total:,} bytes together, more than {MAX_READ_BYTES:,}",
+        "split the commit or the repository, or name files that are not for Fairlead under"
+        f" spec.exclude of {POLICY_PATH}",
+    )
+
+
 def read_changes(
     before: Files, difference: TreeDifference, policy: Document, contents: Contents
 ) -> FileChanges:
@@ -114,6 +137,8 @@ def read_changes(
     touched = tuple(sorted({*changed, *difference.gone}))
     documents, plain = dict(before.documents), dict(before.plain)
     problems = [p for entry in difference.changed for p in path_problems(entry)]
+    if problem := excess(layout, changed.values()):
+        return FileChanges(before, before, (), (*problems, problem), frozenset(), unread=True)
     refused: set[tuple[str, str]] = set()
     for path in touched:
         documents.pop(path, None)
