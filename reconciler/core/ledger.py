@@ -63,7 +63,8 @@ class UnitState:
 
     `commit` and `digest` are of the state last settled. While REFUSED, HELD or WAITING, `refused`
     is the digest that must not be tried again by itself, `refused_commit` the commit that asked
-    for it, and `explanation` what people are told.
+    for it, and `explanation` what people are told. While PROGRESSING, `heading_for` is the commit
+    that it is on its way to: units of one commit stay together in whatever pass.
     """
 
     unit: UnitName
@@ -73,6 +74,7 @@ class UnitState:
     refused: Digest | None = None
     refused_commit: CommitSha | None = None
     explanation: str = ""
+    heading_for: CommitSha | None = None
 
 
 @dataclass(frozen=True, slots=True)

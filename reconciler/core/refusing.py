@@ -65,6 +65,7 @@ def refusal_updates(
                     refused=digest,
                     refused_commit=commit,
                     explanation=explanation,
+                    heading_for=None,
                 )
             )
     return tuple(LedgerUpdate(cluster, units=tuple(held)) for cluster, held in states.items())

@@ -51,13 +51,16 @@ class _Failed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Units that are applied together: those of one commit, or one left over from an earlier one.
+    """Units that are applied together: those of one commit, the newest or an earlier one.
+
+    `head` is the commit that is being made true, `origin` the one that changed these units.
 
     When one of them fails, all are put back, unless they are not `whole`: the very first sync has
     no earlier state to go back to, so there only what failed is put back.
     """
 
     head: CommitSha
+    origin: CommitSha
     units: Mapping[Place, Digest]
     changes: tuple[tuple[ClusterName, Change], ...]
     whole: bool = True
@@ -256,6 +259,7 @@ class Executor:
                     refused=digest,
                     refused_commit=group.head,
                     explanation=explanation or "",
+                    heading_for=None,
                 )
             )
             if explanation:

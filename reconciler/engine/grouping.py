@@ -1,17 +1,18 @@
 """Grouping: which units of a plan stand and fall together.
 
 Separate and pure, because it decides how far a failure reaches. The invariant: what one commit
-changed is one group; a unit left over from an earlier commit is a group of its own, so that it
-delays and undoes nobody else.
+changed is one group, in the first pass and in any later one that carries it on, so that it delays
+and undoes no other commit.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from reconciler.core.desired import DesiredState
-from reconciler.core.identifiers import ClusterName, UnitName
+from reconciler.core.identifiers import ClusterName, CommitSha, UnitName
+from reconciler.core.ledger import UnitState
 from reconciler.core.outstanding import NO_OBJECTS, Outstanding, Place, is_news
 from reconciler.core.plans import Change, Plan
 from reconciler.engine.executing import Group
@@ -23,10 +24,12 @@ def groups_of(
     *,
     desired: DesiredState,
     accepted: DesiredState | None,
+    states: Mapping[Place, UnitState],
 ) -> tuple[Group, ...]:
-    """The newest commit's group first, then one for each unit left over, over all clusters.
+    """The newest commit's group first, then one for each commit with units left over.
 
-    `accepted` is the state in force before; without one, everything is the first sync's.
+    `accepted` is the state in force before; without one, everything is the first sync's. `states`
+    are those of the units before this plan.
     """
     changes: dict[Place, list[tuple[ClusterName, Change]]] = defaultdict(list)
     for cluster, change in plan.all_changes():
@@ -37,16 +40,23 @@ def groups_of(
         wanted = desired.units.get((cluster, unit))
         digests.setdefault((cluster, unit), wanted.digest if wanted else NO_OBJECTS)
     newest = [place for place in digests if is_news(place, digests[place], accepted)]
-    leftovers: dict[UnitName, list[Place]] = defaultdict(list)
+    places = {(plan.head, UnitName("")): newest} if newest else {}
     for place in sorted(digests.keys() - set(newest)):
-        leftovers[place[1]].append(place)
-    places = ([newest] if newest else []) + list(leftovers.values())
+        origin = _origin(states.get(place))
+        # What no commit explains, such as orphans, stands alone.
+        alone = UnitName("") if origin else place[1]
+        places.setdefault((origin or plan.head, alone), []).append(place)
     return tuple(
         Group(
             head=plan.head,
+            origin=origin,
             units={place: digests[place] for place in group},
             changes=tuple(item for place in group for item in changes[place]),
             whole=accepted is not None,
         )
-        for group in places
+        for (origin, _), group in places.items()
     )
+
+
+def _origin(state: UnitState | None) -> CommitSha | None:
+    return (state.heading_for or state.refused_commit) if state else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import stamina
@@ -85,6 +86,8 @@ class Performer:
                 return await asyncio.shield(work)
             except asyncio.CancelledError:
                 await asyncio.wait({work})
+                with suppress(Transient):
+                    work.result()
                 raise
 
     async def _intend_write_conclude(
