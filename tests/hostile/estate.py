@@ -35,7 +35,7 @@ from reconciler.core.identifiers import ClusterName, CommitSha, ObjectKey
 from reconciler.core.manifests import JsonObject, JsonValue
 from reconciler.core.standing import status_json
 from reconciler.engine.books import Books
-from reconciler.engine.driving import Engine, Rhythm
+from reconciler.engine.driving import Engine
 from reconciler.engine.performing import Context
 from reconciler.ports import Cluster, Head, Logged
 from reconciler.settings import LogSettings
@@ -193,7 +193,7 @@ class Siege:
         return refusal
 
     async def refuses(self, commit: CommitSha, *expected: Problem, code: str = INVALID) -> Refusal:
-        self.engine.hint()
+        self.engine.branch.hint()
         await self.until(lambda: self.engine.books.position.refused == commit)
         refusal = await self.refusal_of(commit)
         assert refusal.code == code, refusal
@@ -226,8 +226,20 @@ class Siege:
         await self.applies(origin.push_tree(index.write_tree(origin.repository)))
         assert self.value("a") == str(self._round)
 
+    async def judges(self, commit: CommitSha) -> bool:
+        """Whether the commit is applied, and not refused."""
+        self.engine.branch.hint()
+        books = self.engine.books
+        await self.until(
+            lambda: commit in (books.position.refused, books.position.applied.get(ONE))
+        )
+        accepted = books.position.accepted == commit
+        if accepted:
+            await self.applies(commit)
+        return accepted
+
     async def applies(self, commit: CommitSha) -> None:
-        self.engine.hint()
+        self.engine.branch.hint()
         await self.until(lambda: self.engine.books.position.applied.get(ONE) == commit)
         self.good, self._writes = commit, self._written()
 
@@ -246,9 +258,9 @@ class Siege:
 
     async def recover(self) -> None:
         """Go back to the last good commit, whatever an earlier test left."""
-        if self.engine.fetch_trouble:
+        if self.engine.branch.trouble:
             self.origin.rewrite(self.good)
-        if self.engine.books.position.applied.get(ONE) != self.good or self.engine.fetch_trouble:
+        if self.engine.books.position.applied.get(ONE) != self.good or self.engine.branch.trouble:
             await self.accepts_good()
         self._seen = await self.store.head()
         self.log.truncate(0)
@@ -346,7 +358,7 @@ async def besieged(
             books=await Books.open(store, [ONE]),
             clock=clock,
             context=Context(repository=repository, actor="fairlead"),
-            rhythm=Rhythm(poll=0.05),
+            poll_seconds=0.05,
         )
         task = asyncio.create_task(engine.run())
         siege = Siege(

@@ -36,6 +36,7 @@ async def test_a_hostile_author_and_message_reach_no_line(siege: Siege) -> None:
 async def test_a_rewritten_branch_is_refused_until_it_contains_the_applied_commit(
     siege: Siege,
 ) -> None:
+    await siege.accepts_good()
     origin, good = siege.origin, siege.good
     parent = str(origin.repository[good].parent_ids[0])
     tree = origin.repository[good].tree.id
@@ -56,6 +57,7 @@ async def test_an_unrelated_history_is_refused(siege: Siege) -> None:
 
 
 async def test_going_back_to_an_old_commit_is_refused(siege: Siege) -> None:
+    await siege.accepts_good()
     good = siege.good
     old = CommitSha(str(siege.origin.repository[good].parent_ids[0]))
     siege.origin.rewrite(old)
@@ -66,8 +68,8 @@ async def test_going_back_to_an_old_commit_is_refused(siege: Siege) -> None:
 
 async def test_a_deleted_branch_changes_nothing(siege: Siege) -> None:
     siege.origin.repository.references.delete(siege.origin.reference)
-    siege.engine.hint()
-    await siege.until(lambda: "has no branch" in siege.engine.fetch_trouble)
+    siege.engine.branch.hint()
+    await siege.until(lambda: "has no branch" in siege.engine.branch.trouble)
     await siege.keeps_in_place()
     siege.origin.rewrite(siege.good)
     await siege.goes_on()

@@ -115,12 +115,12 @@ async def test_a_tree_that_cannot_be_fetched_changes_nothing(siege: Siege, name:
     """The trouble is shown, and ends when the branch no longer has such a commit."""
     origin = siege.origin
     origin.plant(b"apps", b"web", name, mode=DIRECTORY, oid=origin.blob(SOMETHING))
-    siege.engine.hint()
-    await siege.until(lambda: bool(siege.engine.fetch_trouble))
+    siege.engine.branch.hint()
+    await siege.until(lambda: bool(siege.engine.branch.trouble))
     await siege.keeps_in_place()
     origin.rewrite(siege.good)
     await siege.goes_on()
-    assert not siege.engine.fetch_trouble
+    assert not siege.engine.branch.trouble
 
 
 async def test_filters_and_attributes_of_the_repository_run_nothing(siege: Siege) -> None:

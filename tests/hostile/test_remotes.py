@@ -93,8 +93,8 @@ async def test_a_server_that_turns_bad_changes_nothing(tmp_path: Path, kind: str
         async with besieged(tmp_path, origin=origin, source=source) as siege:
             remote = siege.mirror._remote
             remote.source = GitSource(url=f"{bad}/config.git", silence_seconds=0.3, fetch_seconds=2)
-            siege.engine.hint()
-            await siege.until(lambda: bool(siege.engine.fetch_trouble))
+            siege.engine.branch.hint()
+            await siege.until(lambda: bool(siege.engine.branch.trouble))
             await siege.keeps_in_place()
             remote.source = source
             await siege.goes_on()
