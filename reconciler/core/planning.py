@@ -9,14 +9,13 @@ does not assume.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias, cast
 
 from reconciler.core.audit.records import Reason
 from reconciler.core.budget import deletions_within
 from reconciler.core.desired import DesiredState
 from reconciler.core.diffing import (
-    FieldChange,
     field_changes,
     intent_changes,
     owned_digest,
@@ -25,7 +24,7 @@ from reconciler.core.diffing import (
 from reconciler.core.errors import Cause
 from reconciler.core.identifiers import ClusterName, CommitSha, ObjectKey
 from reconciler.core.kinds.repository import RepositorySpec
-from reconciler.core.manifests import ON_IMMUTABLE_ANNOTATION, JsonObject
+from reconciler.core.manifests import ON_IMMUTABLE_ANNOTATION, JsonObject, Manifest
 from reconciler.core.ordering import Wave, stepping_stone, wave_of
 from reconciler.core.outstanding import Candidate, ClusterView, Outstanding, is_ours
 from reconciler.core.plans import (
@@ -103,43 +102,56 @@ def _cluster_plan(
     work: Outstanding,
     previews: Previews,
 ) -> ClusterPlan:
-    founded = _Founded.by(work.candidates)
-    changes: list[Change] = []
-    refusals: list[Refusal] = []
-    unverified: list[Unverified] = []
-    waiting = list(work.waiting)
+    draft = _Draft(desired.commit, _Founded.by(work.candidates))
     for candidate in work.candidates:
         if candidate.key in view.contested and candidate.reason is Reason.DRIFT:
-            waiting.append(_contested(candidate))
+            draft.waiting.append(_contested(candidate))
         elif candidate.desired is None:
-            changes.append(_removal(candidate, desired.commit))
+            draft.changes.append(_removal(candidate, desired.commit))
         else:
-            preview = previews[work.cluster, candidate.key]
-            if isinstance(preview, Accepted):
-                changes.extend(_writes(candidate, preview, desired.commit))
-            elif preview.code == "missing" and (missing := founded.explains(candidate)):
-                unverified.append(Unverified(candidate.unit, candidate.key, missing))
-                changes.extend(_writes(candidate, None, desired.commit))
-            elif preview.replaceable and _may_replace(candidate):
-                changes.append(_replacement(candidate, desired.commit))
-            else:
-                refusals.append(_refusal(candidate, preview))
-    changes.sort(key=lambda change: (change.stage, change.wave, change.unit, change.key))
+            draft.judge(candidate, previews[work.cluster, candidate.key])
+    draft.changes.sort(key=lambda change: (change.stage, change.wave, change.unit, change.key))
     return ClusterPlan(
         cluster=work.cluster,
-        changes=tuple(c for c in changes if c.reason is not Reason.DRIFT),
-        drift=tuple(c for c in changes if c.reason is Reason.DRIFT),
-        refusals=tuple(sorted(refusals, key=lambda refusal: refusal.key)),
-        unverified=tuple(sorted(unverified, key=lambda item: item.key)),
-        waiting=tuple(sorted(waiting, key=lambda item: (item.unit, item.explanation))),
+        changes=tuple(c for c in draft.changes if c.reason is not Reason.DRIFT),
+        drift=tuple(c for c in draft.changes if c.reason is Reason.DRIFT),
+        refusals=tuple(sorted(draft.refusals, key=lambda refusal: refusal.key)),
+        unverified=tuple(sorted(draft.unverified, key=lambda item: item.key)),
+        waiting=tuple(
+            sorted([*work.waiting, *draft.waiting], key=lambda item: (item.unit, item.explanation))
+        ),
         deletions=deletions_within(
             rules,
             released=desired.policy.release,
             cluster=work.cluster,
-            changes=changes,
+            changes=draft.changes,
             of=_owned(view),
         ),
     )
+
+
+@dataclass(slots=True)
+class _Draft:
+    """The plan of one cluster as it grows."""
+
+    head: CommitSha
+    founded: _Founded
+    changes: list[Change] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+    unverified: list[Unverified] = field(default_factory=list)
+    waiting: list[Waiting] = field(default_factory=list)
+
+    def judge(self, candidate: Candidate, preview: Preview) -> None:
+        """Decide about an object that is declared, by what its dry run said."""
+        if isinstance(preview, Accepted):
+            self.changes.extend(_writes(candidate, preview, self.head))
+        elif preview.code == "missing" and (missing := self.founded.explains(candidate)):
+            self.unverified.append(Unverified(candidate.unit, candidate.key, missing))
+            self.changes.extend(_writes(candidate, None, self.head))
+        elif preview.replaceable and _may_replace(candidate):
+            self.changes.append(_replacement(candidate, self.head))
+        else:
+            self.refusals.append(_refusal(candidate, preview))
 
 
 def _owned(view: ClusterView) -> int:
@@ -184,55 +196,53 @@ def _writes(candidate: Candidate, accepted: Accepted | None, head: CommitSha) ->
     desired = candidate.desired
     live = candidate.live or (accepted.found if accepted else None)
     assert desired is not None
-    fields: tuple[FieldChange, ...] = ()
-    hidden = 0
-    action = Action.CREATE
+    whole = replace(
+        _write(candidate, desired, live, candidate.commit(head)),
+        force=accepted.forced if accepted else False,
+    )
     if live is not None and accepted is not None and accepted.body is not None:
         fields, hidden = field_changes(live.body, accepted.body)
-        action = Action.ADOPT if live.owned == owned_digest(accepted.body) else Action.UPDATE
-    whole = Change(
-        unit=candidate.unit,
-        key=candidate.key,
-        api_version=desired.type.api_version,
-        action=action,
-        reason=candidate.reason,
-        wave=wave_of(before=candidate.previous, after=desired),
-        stage=candidate.stage,
-        commit=candidate.commit(head),
-        desired=desired,
-        previous=candidate.previous,
-        fields=fields,
-        hidden=hidden,
-        restarts=live is not None and restarts(fields),
-        force=accepted.forced if accepted else False,
-        uid=live.uid if live else "",
-    )
+        same = live.owned == owned_digest(accepted.body)
+        whole = replace(
+            whole,
+            action=Action.ADOPT if same else Action.UPDATE,
+            fields=fields,
+            hidden=hidden,
+            restarts=restarts(fields),
+        )
     stone = stepping_stone(candidate.previous, desired) if candidate.previous and live else None
-    if stone is None or action is Action.ADOPT:
+    if stone is None or not whole.action.writes:
         return (whole,)
-    narrowed = Change(
-        unit=candidate.unit,
-        key=candidate.key,
-        api_version=desired.type.api_version,
-        action=Action.UPDATE,
-        reason=candidate.reason,
-        wave=Wave.TIGHTENING,
-        stage=candidate.stage,
-        commit=head,
-        desired=stone,
-        previous=candidate.previous,
-        uid=whole.uid,
+    narrowed = replace(
+        _write(candidate, stone, live, head), action=Action.UPDATE, wave=Wave.TIGHTENING
     )
     return (narrowed, whole)
 
 
-def _removal(candidate: Candidate, head: CommitSha) -> Change:
-    live, entry, previous = candidate.live, candidate.entry, candidate.previous
-    api_version = live.api_version if live else entry.api_version if entry else ""
+def _write(
+    candidate: Candidate, desired: Manifest, live: LiveObject | None, commit: CommitSha
+) -> Change:
     return Change(
         unit=candidate.unit,
         key=candidate.key,
-        api_version=api_version,
+        api_version=desired.type.api_version,
+        action=Action.CREATE,
+        reason=candidate.reason,
+        wave=wave_of(before=candidate.previous, after=desired),
+        stage=candidate.stage,
+        commit=commit,
+        desired=desired,
+        previous=candidate.previous,
+        uid=live.uid if live else "",
+    )
+
+
+def _removal(candidate: Candidate, head: CommitSha) -> Change:
+    live, entry, previous = candidate.live, candidate.entry, candidate.previous
+    return Change(
+        unit=candidate.unit,
+        key=candidate.key,
+        api_version=live.api_version if live else entry.api_version if entry else "",
         action=Action.DELETE if live else Action.FORGET,
         reason=Reason.COMMIT,
         # Of an orphan, or a creation that was never confirmed, the key is all we know.
@@ -248,20 +258,11 @@ def _replacement(candidate: Candidate, head: CommitSha) -> Change:
     desired, live = candidate.desired, candidate.live
     assert desired is not None
     assert live is not None
-    return Change(
-        unit=candidate.unit,
-        key=candidate.key,
-        api_version=desired.type.api_version,
+    return replace(
+        _write(candidate, desired, live, head),
         action=Action.REPLACE,
-        reason=candidate.reason,
-        wave=wave_of(before=candidate.previous, after=desired),
-        stage=candidate.stage,
-        commit=head,
-        desired=desired,
-        previous=candidate.previous,
         fields=intent_changes(candidate.previous, desired),
         restarts=True,
-        uid=live.uid,
     )
 
 

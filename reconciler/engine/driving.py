@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import structlog
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 
-from reconciler.core.errors import FairleadError, Transient
+from reconciler.core.errors import Transient
 from reconciler.core.identifiers import ClusterName, CommitSha, short
 from reconciler.core.ledger import Standing
 from reconciler.core.pacing import Pace
 from reconciler.engine.books import Books
-from reconciler.engine.concurrency import first_of, together
+from reconciler.engine.concurrency import together
 from reconciler.engine.correcting import Corrector
 from reconciler.engine.executing import Superseded
+from reconciler.engine.following import RETRY_SECONDS, BranchFollower, backoff
 from reconciler.engine.leading import Leader
 from reconciler.engine.performing import Context, Performer
 from reconciler.engine.reconciling import Reconciler
@@ -32,19 +32,9 @@ from reconciler.ports import Clock, Cluster, Lease, Repository, StateStore
 log = structlog.get_logger()
 tracer = trace.get_tracer("fairlead")
 
-RETRY_SECONDS = (1.0, 60.0)
-"""First and longest pause before a pass, or a fetch, that failed is repeated."""
-
 REFUSED_RETRY_SECONDS = 300.0
 """How often the API server is asked again about a commit that it refused: a quota or a webhook
 may have changed without a commit."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rhythm:
-    """How often the remote is looked at without a hint, in seconds."""
-
-    poll: float = 10.0
 
 
 class Engine:
@@ -60,15 +50,12 @@ class Engine:
         books: Books,
         clock: Clock,
         context: Context,
-        rhythm: Rhythm,
+        poll_seconds: float,
     ) -> None:
-        self._repository = repository
         self._clusters = clusters
         self.books = books
         self._clock = clock
         self._context = context
-        self._rhythm = rhythm
-        self._hint = asyncio.Event()
         self._wake = asyncio.Event()
         self._superseded = asyncio.Event()
         self._pace = Pace()
@@ -77,11 +64,10 @@ class Engine:
         self._fresh_sessions: list[ClusterSession] = []
         self._correcting: dict[ClusterSession, asyncio.Task[None]] = {}
         self._crash: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.head: CommitSha | None = None
-        self.fetch_trouble = ""
-        self.fetched_at: float | None = None
-        """When the remote last answered, in monotonic seconds."""
         self._arrival = trace.set_span_in_context(trace.INVALID_SPAN)
+        self.branch = BranchFollower(
+            repository, clock, poll_seconds=poll_seconds, on_move=self._moved
+        )
         self.leader = Leader(
             clusters=clusters,
             leases=leases,
@@ -100,10 +86,6 @@ class Engine:
             superseded=self._superseded,
         )
 
-    def hint(self) -> None:
-        """Somebody says that the branch has moved. It is looked at soon; nothing is believed."""
-        self._hint.set()
-
     async def run(self) -> None:
         """Fetch, lead and reconcile until cancelled."""
         leading = asyncio.ensure_future(
@@ -112,7 +94,7 @@ class Engine:
         try:
             await together(
                 [
-                    self._fetch_for_ever(),
+                    self.branch.follow(),
                     self._work_for_ever(),
                     self._remind_for_ever(),
                     self._crash,
@@ -128,36 +110,11 @@ class Engine:
             leading.cancel()
             await asyncio.gather(leading, return_exceptions=True)
 
-    async def _fetch_for_ever(self) -> None:
-        failures = 0
-        while True:
-            self._hint.clear()
-            try:
-                head = await self._repository.fetch()
-            except FairleadError as error:
-                # Terminal ones as well: a branch or a credential may come back any time.
-                failures += 1
-                self.fetch_trouble = error.message
-                log.warning("fetch.failed", reason=error.message)
-                await self._pause(_backoff(failures))
-                continue
-            failures = 0
-            self.fetch_trouble = ""
-            self.fetched_at = self._clock.monotonic()
-            self._arrived(head)
-            await self._pause(self._rhythm.poll)
-
-    async def _pause(self, seconds: float) -> None:
-        await first_of(self._hint.wait(), self._clock.sleep(seconds))
-
-    def _arrived(self, head: CommitSha) -> None:
-        if head == self.head:
-            return
+    def _moved(self, head: CommitSha) -> None:
         # The root of a trace: every pass for this commit is a part of it.
         with tracer.start_as_current_span("fetch", attributes={"fairlead.commit": head}) as span:
             log.info("commit.seen", commit=head)
             self._arrival = trace.set_span_in_context(span)
-        self.head = head
         self._pace = self._pace.arrived(self._clock.monotonic(), busy=self._busy)
         if self._busy:
             self._superseded.set()
@@ -169,19 +126,21 @@ class Engine:
             await self._wake.wait()
             self._wake.clear()
             await self._prepare_sessions()
-            if self.head is None or not self.leader.sessions:
+            head = self.branch.head
+            if head is None or not self.leader.sessions:
                 continue
             while (wait := self._pace.wait(self._clock.monotonic())) > 0:
                 await self._clock.sleep(wait)
+                head = self.branch.head or head
             self._pace = Pace()
             try:
-                done = await self._pass(self.head)
+                done = await self._pass(head)
             except Transient as error:
-                log.warning("pass.interrupted", commit=short(self.head), reason=error.message)
+                log.warning("pass.interrupted", commit=short(head), reason=error.message)
                 done = False
             failures = 0 if done else failures + 1
             if not done:
-                self._wake_later(_backoff(failures))
+                self._wake_later(backoff(failures))
 
     async def _pass(self, head: CommitSha) -> bool:
         self._superseded.clear()
@@ -244,8 +203,3 @@ class Engine:
             task = asyncio.create_task(corrector.run())
             task.add_done_callback(self._corrector_ended)
             self._correcting[session] = task
-
-
-def _backoff(failures: int) -> float:
-    first, longest = RETRY_SECONDS
-    return float(min(longest, first * 2 ** min(failures - 1, 10)))

@@ -57,14 +57,14 @@ class EngineStatus:
             for name in sorted(engine.books.clusters)
             if self.trouble(name) == NOT_CONNECTED
         ]
-        if engine.head is None:
-            why = f": {engine.fetch_trouble}" if engine.fetch_trouble else ""
+        if engine.branch.head is None:
+            why = f": {engine.branch.trouble}" if engine.branch.trouble else ""
             reasons.insert(0, f"the repository was not fetched yet{why}")
         return tuple(reasons)
 
     def fetch_age(self) -> float | None:
         """Seconds since the remote last answered."""
-        fetched = self._engine.fetched_at
+        fetched = self._engine.branch.fetched_at
         return None if fetched is None else self._clock.monotonic() - fetched
 
     def status(self) -> Status:
@@ -75,12 +75,12 @@ class EngineStatus:
             repository=self._repository,
             time=self._clock.now().isoformat(),
             running=True,
-            head=engine.head,
+            head=engine.branch.head,
             accepted=position.accepted,
             refused=position.refused,
             explanation=position.explanation,
             fetch_age_seconds=self.fetch_age(),
-            fetch_trouble=engine.fetch_trouble,
+            fetch_trouble=engine.branch.trouble,
             clusters=tuple(
                 cluster_status(self._facts(name), position) for name in sorted(self._clusters())
             ),

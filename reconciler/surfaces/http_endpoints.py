@@ -42,7 +42,7 @@ class Endpoints:
     ) -> None:
         self._status = status
         self._metrics = metrics
-        self._webhook = Webhook(webhook_secret, engine.hint) if webhook_secret else None
+        self._webhook = Webhook(webhook_secret, engine.branch.hint) if webhook_secret else None
 
     def application(self) -> Starlette:
         routes = [

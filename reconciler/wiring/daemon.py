@@ -11,17 +11,19 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
+from dataclasses import dataclass
 
 from opentelemetry.sdk.trace import TracerProvider
+from prometheus_client import disable_created_metrics
 
 from reconciler.core.identifiers import ClusterName
 from reconciler.engine.books import Books
 from reconciler.engine.checkpointing import Checkpointer
-from reconciler.engine.driving import Engine, Rhythm
+from reconciler.engine.driving import Engine
 from reconciler.engine.guarding import GuardedLease
 from reconciler.engine.notifying import NotifyingStore
 from reconciler.engine.performing import Context
-from reconciler.ports import Cluster, Lease
+from reconciler.ports import Clock, Cluster, Lease, Repository, StateStore
 from reconciler.settings import Settings
 from reconciler.surfaces.daemon import Backlog, Daemon, bound_socket
 from reconciler.surfaces.engine_status import EngineStatus
@@ -29,7 +31,7 @@ from reconciler.surfaces.http_endpoints import Endpoints
 from reconciler.surfaces.metrics import MeasuredCluster, Metrics
 from reconciler.surfaces.run_command import RunTools
 from reconciler.telemetry import set_up_logging, set_up_tracing
-from reconciler.wiring.ports import PortFactories, webhook_secret
+from reconciler.wiring.ports import Connection, PortFactories, webhook_secret
 
 
 def run_tools() -> RunTools:
@@ -39,6 +41,8 @@ def run_tools() -> RunTools:
 def run_daemon(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT, as a process of its own."""
     set_up_logging(settings.log)
+    # They would double the series, to say when each began.
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     metrics = Metrics()
     provider = set_up_tracing(
         settings.telemetry, repository=settings.repository.name, processors=[metrics.spans]
@@ -97,44 +101,14 @@ async def serve(
     make, metrics = factories or PortFactories(), metrics or Metrics()
     clock, backlog = make.clock(), Backlog()
     async with AsyncExitStack() as opened:
-        secret = webhook_secret(settings)
-        signer = make.signer(settings)
+        secret, signer = webhook_secret(settings), make.signer(settings)
         listening = opened.enter_context(listening or bound_socket(*settings.listen))
         state = await opened.enter_async_context(make.state(settings))
         anchor = await opened.enter_async_context(make.anchor(settings))
-        repository = await opened.enter_async_context(make.repository(settings))
-
-        def answered(name: ClusterName) -> None:
-            # Called while the engine runs, which is made with the leases that call.
-            engine.leader.answered(name)
-
-        clusters: dict[ClusterName, Cluster] = {}
-        leases: dict[ClusterName, Lease] = {}
-        for chosen in settings.clusters:
-            connection = await opened.enter_async_context(make.connection(settings, chosen, clock))
-            cluster = MeasuredCluster(connection.cluster, metrics)
-            clusters[cluster.name] = cluster
-            leases[cluster.name] = GuardedLease(
-                connection.lease,
-                cluster,
-                tolerant=settings.rights != "least",
-                answered=answered,
-            )
+        world = await _opened(settings, make, clock, opened)
         store = NotifyingStore(state, backlog, metrics.count_records)
-        context = Context(
-            repository=settings.repository.name, actor=f"fairlead@{socket.gethostname()}"
-        )
-        engine = Engine(
-            repository=repository,
-            clusters=clusters,
-            leases=leases,
-            store=store,
-            books=await Books.open(store, list(clusters)),
-            clock=clock,
-            context=context,
-            rhythm=Rhythm(poll=settings.repository.poll.total_seconds()),
-        )
-        status = EngineStatus(engine, repository=context.repository, clock=clock)
+        engine = await _engine(settings, world, store, metrics)
+        status = EngineStatus(engine, repository=settings.repository.name, clock=clock)
         metrics.observe(status)
         daemon = Daemon(
             engine=engine,
@@ -142,8 +116,59 @@ async def serve(
             checkpointer=Checkpointer(state, signer, anchor),
             backlog=backlog,
             clock=clock,
-            context=context,
+            context=_context(settings),
             stop=stop,
         )
         endpoints = Endpoints(engine, status, metrics, webhook_secret=secret)
         await daemon.run(endpoints.application(), listening)
+
+
+@dataclass(frozen=True, slots=True)
+class _World:
+    """What the engine acts on."""
+
+    clock: Clock
+    repository: Repository
+    connections: tuple[Connection, ...]
+
+
+async def _opened(
+    settings: Settings, make: PortFactories, clock: Clock, opened: AsyncExitStack
+) -> _World:
+    repository = await opened.enter_async_context(make.repository(settings))
+    connections = [
+        await opened.enter_async_context(make.connection(settings, chosen, clock))
+        for chosen in settings.clusters
+    ]
+    return _World(clock, repository, tuple(connections))
+
+
+async def _engine(settings: Settings, world: _World, store: StateStore, metrics: Metrics) -> Engine:
+    def answered(name: ClusterName) -> None:
+        # Called while the engine runs, which is made with the leases that call.
+        engine.leader.answered(name)
+
+    clusters: dict[ClusterName, Cluster] = {}
+    leases: dict[ClusterName, Lease] = {}
+    for connection in world.connections:
+        cluster = MeasuredCluster(connection.cluster, metrics)
+        clusters[cluster.name] = cluster
+        tolerant = settings.rights != "least"
+        leases[cluster.name] = GuardedLease(
+            connection.lease, cluster, tolerant=tolerant, answered=answered
+        )
+    engine = Engine(
+        repository=world.repository,
+        clusters=clusters,
+        leases=leases,
+        store=store,
+        books=await Books.open(store, list(clusters)),
+        clock=world.clock,
+        context=_context(settings),
+        poll_seconds=settings.repository.poll.total_seconds(),
+    )
+    return engine
+
+
+def _context(settings: Settings) -> Context:
+    return Context(repository=settings.repository.name, actor=f"fairlead@{socket.gethostname()}")

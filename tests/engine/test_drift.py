@@ -229,7 +229,7 @@ async def test_a_commit_that_comes_while_its_object_is_being_put_back_wins() -> 
         async with world.running() as engine:
             await world.until_applied(engine, first)
             second = world.push({"apps/web/a.yaml": config_map("a", "2")})
-            engine.hint()
+            engine.branch.hint()
             for _ in range(head_start):
                 await asyncio.sleep(0)
             world.cluster.edit_as("kubectl-edit", A, sets("3"))
@@ -267,7 +267,7 @@ async def test_an_object_remade_by_somebody_while_it_is_being_deleted_goes_in_th
         async with world.running() as engine:
             await world.until_applied(engine, first)
             second = world.push({"apps/web/a.yaml": None})
-            engine.hint()
+            engine.branch.hint()
             for _ in range(head_start):
                 await asyncio.sleep(0)
             if body := world.cluster.peek(A):

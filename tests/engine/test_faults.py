@@ -196,11 +196,11 @@ async def test_a_remote_that_is_away_is_asked_again_and_what_was_applied_is_kept
         world.repository.fail("fetch", *[Unavailable("no route to host")] * 5)
         second = world.push(CHANGE)
         await asyncio.sleep(2)
-        assert "no route" in engine.fetch_trouble
+        assert "no route" in engine.branch.trouble
         world.cluster.delete_as_other(deployment_key("d"))
         await world.until(lambda: world.cluster.peek(deployment_key("d")) is not None)
         await world.until_applied(engine, second)
-        assert engine.fetch_trouble == ""
+        assert engine.branch.trouble == ""
 
 
 @pytest.mark.parametrize("method", ["range", "difference", "read"])

@@ -33,7 +33,7 @@ async def test_a_commit_that_mends_takes_over_at_once_from_one_that_hangs() -> N
         await world.until(lambda: STUCK * 64 in str(world.cluster.peek(deployment_key("d"))))
         began = world.clock.monotonic()
         mended = world.push({"apps/web/d.yaml": deployment("d", "b")})
-        engine.hint()
+        engine.branch.hint()
         await world.until_applied(engine, mended)
         assert world.clock.monotonic() - began < 2
         assert world.standing(engine, "web") is Standing.SETTLED
@@ -48,7 +48,7 @@ async def test_a_commit_takes_over_within_a_chunk_of_a_large_one() -> None:
         world.push(many(1000))
         await world.until(lambda: world.cluster.count("apply") > 10)
         last = world.push({f"apps/web/{n}.yaml": None for n in range(1000)})
-        engine.hint()
+        engine.branch.hint()
         await world.until_applied(engine, last)
         # The chunk under way, and one whose turn had come.
         assert world.cluster.count("apply") <= 1 + 2 * CHUNK
@@ -62,7 +62,7 @@ async def test_a_thousand_commits_pushed_fast_converge_to_the_last() -> None:
         world.cluster.requests.clear()
         for number in range(1000):
             last = world.push({f"apps/web/{number % 20}.yaml": config_map(f"c{number % 20}", str(number))})
-            engine.hint()
+            engine.branch.hint()
             await asyncio.sleep(0.002)
         await world.until_applied(engine, last)
         assert [world.value(f"c{n}") for n in range(20)] == [str(980 + n) for n in range(20)]
@@ -76,7 +76,7 @@ async def test_a_storm_that_does_not_end_is_answered_all_the_same() -> None:
         await world.until_applied(engine, world.start_repository(many(20, "start")))
         for number in range(1000):
             world.push({"apps/web/0.yaml": config_map("c0", f"v{number}")})
-            engine.hint()
+            engine.branch.hint()
             await asyncio.sleep(0.1)
         assert world.value("c0") != "start"
 
@@ -88,7 +88,7 @@ async def test_a_lone_commit_does_not_wait_for_quiet() -> None:
         await asyncio.sleep(10)
         began = world.clock.monotonic()
         commit = world.push({"apps/web/0.yaml": config_map("c0", "2")})
-        engine.hint()
+        engine.branch.hint()
         await world.until_applied(engine, commit)
         assert world.clock.monotonic() - began < 0.1
 
@@ -102,7 +102,7 @@ async def test_a_unit_that_hangs_does_not_delay_commits_to_others() -> None:
         for number in range(5):
             began = world.clock.monotonic()
             world.push({"apps/web/0.yaml": config_map("c0", f"v{number}")})
-            engine.hint()
+            engine.branch.hint()
             await world.until(lambda: world.value("c0") == f"v{number}")  # noqa: B023
             await world.until_standing(engine, "web", Standing.SETTLED)
             assert world.clock.monotonic() - began < 2

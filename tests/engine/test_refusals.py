@@ -247,7 +247,7 @@ async def test_a_commit_that_comes_just_when_refused_units_are_asked_again_goes_
         await world.until_refused(engine, bad)
         engine._retry_refused = True
         world.push({"apps/db/b.yaml": config_map("b", "3")})
-        engine.hint()
+        engine.branch.hint()
         await world.until(lambda: world.value("b") == "3", seconds=5)
         assert world.standing(engine, "web") is Standing.REFUSED
 

@@ -26,7 +26,7 @@ from reconciler.core.identifiers import ClusterName, CommitSha, ObjectKey, UnitN
 from reconciler.core.ledger import Standing
 from reconciler.core.manifests import JsonObject
 from reconciler.engine.books import Books
-from reconciler.engine.driving import Engine, Rhythm
+from reconciler.engine.driving import Engine
 from reconciler.engine.performing import Context
 
 REPOSITORY = "acme"
@@ -184,7 +184,7 @@ class World:
             books=await Books.open(store, list(self.clusters)),
             clock=self.clock,
             context=Context(repository=REPOSITORY, actor=identity),
-            rhythm=Rhythm(poll=1.0),
+            poll_seconds=1.0,
         )
 
     @asynccontextmanager
