@@ -13,6 +13,8 @@ QUIET_SECONDS = 0.15
 """A pause this long ends a storm. Longer than the gap between pushes of one loop, and short
 enough not to be noticed by a person whose commit came while another was applied."""
 
+SHORTEST_WAIT_SECONDS = 0.001
+
 LONGEST_WAIT_SECONDS = 30.0
 """A storm that does not end is answered at this interval all the same."""
 
@@ -38,4 +40,6 @@ class Pace:
             return 0.0
         quiet_at = self.last_arrival + QUIET_SECONDS
         latest = self.first_arrival + LONGEST_WAIT_SECONDS
-        return max(0.0, min(quiet_at, latest) - now)
+        wait = min(quiet_at, latest) - now
+        # What a clock cannot tell apart from nothing would be waited for without end.
+        return wait if wait > SHORTEST_WAIT_SECONDS else 0.0
