@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from reconciler.core.compiling import Compilation, blobs_to_read, compile_commit
-from reconciler.core.errors import Untrusted
+from reconciler.core.errors import Missing, Untrusted
 from reconciler.core.identifiers import BlobId, CommitSha, short
 from reconciler.core.kinds.repository import RepositorySpec
 from reconciler.core.problems import Problem, errors_among, printable
@@ -54,9 +54,15 @@ class Compiler:
         of the repository.
         """
         previous = self._latest
-        difference = await self._repository.difference(
-            previous.state.commit if previous else None, commit
-        )
+        base = previous.state.commit if previous else None
+        try:
+            difference = await self._repository.difference(base, commit)
+        except Missing:
+            if base is None:
+                raise
+            # Its branch was rewritten and the mirror made anew: begin from nothing.
+            self._latest = None
+            return await self.compile(commit, rules=rules)
         contents: dict[BlobId, bytes] = {}
         while missing := blobs_to_read(difference, contents, previous=previous):
             contents.update(await self._repository.read(missing))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pygit2
@@ -64,6 +65,18 @@ async def test_going_back_to_an_old_commit_is_refused(siege: Siege) -> None:
     await siege.refuses(old, code="history-rewritten")
     siege.origin.rewrite(good)
     await siege.goes_on()
+
+
+async def test_a_mirror_made_anew_after_a_rewrite_changes_nothing(tmp_path: Path) -> None:
+    """The commit that was compiled last is in no repository any more."""
+    async with besieged(tmp_path) as siege:
+        renamed = POLICY.replace(b"{name: acme}", b"{name: evil}")
+        commit = siege.origin.push({"fairlead.yaml": renamed})
+        await siege.refuses(commit, code="renamed")
+        siege.origin.rewrite(siege.good)
+        for generation in (tmp_path / "mirror").iterdir():
+            shutil.rmtree(generation)
+        await siege.goes_on()
 
 
 async def test_a_deleted_branch_changes_nothing(siege: Siege) -> None:
