@@ -1,4 +1,4 @@
-"""The stores that the contract of StateStore is asked of."""
+"""The stores and clusters that the contracts are asked of."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from contracts.cluster_worlds import Body, MemoryWorld, RealWorld, World, unique
 from contracts.state_worlds import (
     PostgresServer,
     Store,
@@ -87,3 +88,22 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     opened = await open_state(place)
     yield opened
     await opened.close()
+
+
+@pytest.fixture(params=["memory", pytest.param("real", marks=pytest.mark.cluster)])
+async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    made: World = (
+        MemoryWorld()
+        if request.param == "memory"
+        else RealWorld(request.getfixturevalue("api_server"))
+    )
+    yield made
+    await made.cluster.close()
+
+
+@pytest.fixture
+async def namespace(world: World) -> str:
+    name = unique("contract")
+    body: Body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    await world.cluster.apply(body, dry_run=False)
+    return name
