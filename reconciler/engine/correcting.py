@@ -167,6 +167,41 @@ class Corrector:
         asyncio.get_running_loop().call_later(seconds, self.look, key)
 
 
+class Correctors:
+    """One Corrector for each session, for as long as the session lasts."""
+
+    def __init__(self, performer: Performer, clock: Clock, context: Context) -> None:
+        self._performer = performer
+        self._clock = clock
+        self._context = context
+        self._tasks: dict[ClusterSession, asyncio.Task[None]] = {}
+        self._crash: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def start(self, session: ClusterSession) -> None:
+        corrector = Corrector(session, self._performer, self._clock, self._context)
+        task = asyncio.create_task(corrector.run())
+        task.add_done_callback(self._ended)
+        self._tasks[session] = task
+
+    def end(self, session: ClusterSession) -> None:
+        if task := self._tasks.pop(session, None):
+            task.cancel()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and not self._crash.done() and (bug := task.exception()):
+            self._crash.set_exception(bug)
+
+    async def crashed(self) -> None:
+        """Raise what a corrector died of, if one ever does."""
+        await asyncio.shield(self._crash)
+
+    async def stop(self) -> None:
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
 def _correction(entry: Entry, applied: Applied, live: LiveObject | None) -> Change:
     manifest = applied.manifest
     return Change(

@@ -20,7 +20,7 @@ from reconciler.core.ledger import Standing
 from reconciler.core.pacing import Pace
 from reconciler.engine.books import Books
 from reconciler.engine.concurrency import together
-from reconciler.engine.correcting import Corrector
+from reconciler.engine.correcting import Correctors
 from reconciler.engine.executing import Superseded
 from reconciler.engine.following import RETRY_SECONDS, BranchFollower, backoff
 from reconciler.engine.leading import Leader
@@ -62,8 +62,7 @@ class Engine:
         self._busy = False
         self._retry_refused = False
         self._fresh_sessions: list[ClusterSession] = []
-        self._correcting: dict[ClusterSession, asyncio.Task[None]] = {}
-        self._crash: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._correctors = Correctors(Performer(books, clock), clock, context)
         self._arrival = trace.set_span_in_context(trace.INVALID_SPAN)
         self.branch = BranchFollower(
             repository, clock, poll_seconds=poll_seconds, on_move=self._moved
@@ -75,7 +74,7 @@ class Engine:
             store=store,
             clock=clock,
             on_ready=self._session_ready,
-            on_end=self._session_ended,
+            on_end=self._correctors.end,
         )
         self.reconciler = Reconciler(
             repository=repository,
@@ -97,16 +96,13 @@ class Engine:
                     self.branch.follow(),
                     self._work_for_ever(),
                     self._remind_for_ever(),
-                    self._crash,
+                    self._correctors.crashed(),
                     asyncio.shield(leading),
                 ]
             )
         finally:
             # The leases go last: the next holder may write as soon as it has them.
-            tasks = list(self._correcting.values())
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._correctors.stop()
             leading.cancel()
             await asyncio.gather(leading, return_exceptions=True)
 
@@ -177,14 +173,6 @@ class Engine:
         self._fresh_sessions.append(session)
         self._wake.set()
 
-    def _session_ended(self, session: ClusterSession) -> None:
-        if task := self._correcting.pop(session, None):
-            task.cancel()
-
-    def _corrector_ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and not self._crash.done() and (bug := task.exception()):
-            self._crash.set_exception(bug)
-
     async def _prepare_sessions(self) -> None:
         """Let a new session begin: finish what a dead process began, then watch for drift."""
         while self._fresh_sessions:
@@ -197,9 +185,4 @@ class Engine:
                 self._fresh_sessions.append(session)
                 self._wake_later(RETRY_SECONDS[0])
                 return
-            corrector = Corrector(
-                session, Performer(self.books, self._clock), self._clock, self._context
-            )
-            task = asyncio.create_task(corrector.run())
-            task.add_done_callback(self._corrector_ended)
-            self._correcting[session] = task
+            self._correctors.start(session)
