@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from reconciler.core.audit.records import AuditRecord, Phase, Verb
-from reconciler.core.errors import FairleadError, Transient
+from reconciler.core.errors import FairleadError, Misconfigured
 from reconciler.core.identifiers import ClusterName, CommitSha, GroupVersionKind
 from reconciler.engine.books import Books
 from reconciler.engine.concurrency import first_of
@@ -61,7 +61,11 @@ class Leader:
             try:
                 async with self._leases[cluster].hold() as tenure:
                     await self._serve(self._clusters[cluster], tenure, context)
-            except Transient as error:
+            except Misconfigured:
+                raise
+            except FairleadError as error:
+                # Terminal ones as well: a namespace or a right that is missing here is no reason
+                # to leave the other clusters alone.
                 self._troubled(cluster, error)
                 await self._clock.sleep(RETRY_SECONDS)
 
