@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 import orjson
 
+from reconciler.core.errors import Corrupt
 from reconciler.core.identifiers import (
     ClusterName,
     CommitSha,
@@ -64,8 +65,15 @@ def read_ledger(
     entries: Iterable[tuple[str, bytes, bytes | None]],
     units: Iterable[bytes],
 ) -> Ledger:
-    found = (_entry(key, facts, content) for key, facts, content in entries)
-    states = map(_unit, units)
+    """Raises Corrupt when a row is not what this release writes."""
+    try:
+        found = [_entry(key, facts, content) for key, facts, content in entries]
+        states = [_unit(facts) for facts in units]
+    except (TypeError, ValueError, KeyError, zlib.error) as error:
+        raise Corrupt(
+            f"the ledger of {cluster} cannot be read: {error}",
+            hint="it was written by another release, or damaged; restore a backup",
+        ) from error
     return Ledger(
         cluster,
         entries={entry.key: entry for entry in found},
