@@ -8,10 +8,11 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, create_engine, event, text
 
 from contracts.state_worlds import (
     CLUSTER,
@@ -49,7 +50,11 @@ async def test_a_call_cancelled_before_its_turn_writes_nothing(tmp_path: Path) -
     engine = create_engine(state_url(str(tmp_path / "state.db")))
     with engine.connect() as other:
         other.exec_driver_sql("BEGIN IMMEDIATE")
+        begun = threading.Event()
+        event.listen(Engine, "engine_connect", lambda _: begun.set(), once=True)
         first = asyncio.ensure_future(store.append([intent()]))
+        # Calls that arrive together share a transaction: the second must come after it began.
+        await asyncio.to_thread(begun.wait)
         second = asyncio.ensure_future(store.append([intent()]))
         await asyncio.sleep(0)
         second.cancel()
