@@ -31,9 +31,7 @@ async def test_a_commit_that_changes_one_object_costs_two_requests() -> None:
 
 async def test_a_file_that_goes_takes_its_object_along() -> None:
     world = World()
-    world.start_repository(
-        {"apps/web/a.yaml": config_map("a"), "apps/web/b.yaml": config_map("b")}
-    )
+    world.start_repository({"apps/web/a.yaml": config_map("a"), "apps/web/b.yaml": config_map("b")})
     second = world.push({"apps/web/b.yaml": None})
     async with world.running() as engine:
         await world.until_applied(engine, second)

@@ -120,9 +120,7 @@ async def test_an_object_that_lost_our_label_is_found_again() -> None:
         await world.until_applied(engine, first)
         uid = world.cluster.peek(A)["metadata"]["uid"]
         world.cluster.edit_as("kubectl-edit", A, strip)
-        await world.until(
-            lambda: REPOSITORY_LABEL in world.cluster.peek(A)["metadata"]["labels"]
-        )
+        await world.until(lambda: REPOSITORY_LABEL in world.cluster.peek(A)["metadata"]["labels"])
         assert world.cluster.peek(A)["metadata"]["uid"] == uid
 
 
@@ -292,7 +290,7 @@ async def test_an_emptied_cluster_is_built_up_again_in_the_order_of_waves() -> N
     first = world.start_repository(files)
     async with world.running() as engine:
         await world.until_applied(engine, first)
-        ours = [key for key in world.cluster.keys() if "team-new" in (key.namespace, key.name)]
+        ours = [key for key in world.objects() if "team-new" in (key.namespace, key.name)]
         before = len(world.writes())
         for key in sorted(ours, key=lambda key: key.kind == "Namespace"):
             if world.cluster.peek(key):

@@ -266,7 +266,9 @@ async def test_a_failure_after_half_a_commit_was_preempted_puts_both_commits_bac
         await two_units(world, engine)
         world.push({"apps/web/d.yaml": deployment("d", STUCK)})
         await world.until(lambda: image(world) == STUCK)
-        world.push({"apps/web/a.yaml": config_map("a", "2"), "apps/db/b.yaml": config_map("b", "2")})
+        world.push(
+            {"apps/web/a.yaml": config_map("a", "2"), "apps/db/b.yaml": config_map("b", "2")}
+        )
         await world.until_standing(engine, "web", Standing.HELD)
         await world.until(lambda: image(world) == "a")
         await world.until(lambda: (world.value("a"), world.value("b")) == ("1", "1"))
@@ -279,7 +281,9 @@ async def test_the_apply_of_a_server_that_refuses_after_its_dry_run_is_a_failure
     async with world.running() as engine:
         await two_units(world, engine)
         world.cluster.fail(Invalid("no more"), verb="apply", key=config_map_key("b"))
-        world.push({"apps/db/b.yaml": config_map("b", "2"), "apps/web/a.yaml": config_map("a", "2")})
+        world.push(
+            {"apps/db/b.yaml": config_map("b", "2"), "apps/web/a.yaml": config_map("a", "2")}
+        )
         await world.until_standing(engine, "db", Standing.HELD)
         await world.until(lambda: (world.value("a"), world.value("b")) == ("1", "1"))
         assert world.standing(engine, "web") is Standing.WAITING

@@ -6,7 +6,6 @@ import asyncio
 
 import pytest
 
-from reconciler.adapters.clocks import VirtualClock
 from reconciler.core.audit.records import Phase
 from reconciler.core.errors import (
     Conflict,
@@ -133,7 +132,9 @@ async def test_compensation_that_an_outage_interrupts_goes_on_after_it() -> None
     world = World()
     async with world.running() as engine:
         await world.until_applied(engine, world.start_repository(FILES))
-        world.push({"apps/web/a.yaml": config_map("a", "2"), "apps/web/d.yaml": deployment("d", "e")})
+        world.push(
+            {"apps/web/a.yaml": config_map("a", "2"), "apps/web/d.yaml": deployment("d", "e")}
+        )
         await world.until(lambda: "e" * 64 in str(world.cluster.peek(deployment_key("d"))))
         world.cluster.fail(Unavailable("away"), verb="apply", times=40)
         await asyncio.sleep(1200)

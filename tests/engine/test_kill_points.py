@@ -58,7 +58,7 @@ def random_history(seed: int, *, commits: int = 4) -> list[Files]:
             else:
                 present[path] = name
                 make = deployment if name == "d" else config_map
-                files[path] = make(name, chance.choice("abcdef0123"))
+                files[path] = make(name, chance.choice("abcd0123"))
         if files:
             history.append(files)
     return history
@@ -95,11 +95,7 @@ def declared(world: World) -> dict[str, bytes]:
 
 
 def present(world: World) -> set[str]:
-    return {
-        key.name
-        for key in world.cluster.keys()
-        if key.kind in ("ConfigMap", "Deployment")
-    }
+    return {key.name for key in world.objects() if key.kind in ("ConfigMap", "Deployment")}
 
 
 async def points_of(seed: int) -> int:
@@ -166,7 +162,7 @@ def rich_world() -> World:
 
 
 async def relive(world: World, history: list[Files], *, dies_at: int | None) -> list[object]:
-    """Play a history, with a new engine when the first one dies; what is there after each commit."""
+    """Play a history, a new engine when the first dies; what is there after each commit."""
     life = Life(dies_at)
     seen: list[object] = []
     commits = iter(history)
@@ -209,7 +205,7 @@ def state_of(world: World, engine) -> object:
     objects = {
         (name, str(key)): declared_part(cluster.peek(key))
         for name, cluster in world.clusters.items()
-        for key in cluster.keys()
+        for key in world.objects(name)
         if key.kind != "Namespace" or key.name == "team-new"
     }
     standings = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from contextlib import AsyncExitStack
 
 import pytest
@@ -62,7 +63,9 @@ async def test_of_two_daemons_one_writes() -> None:
     world = World()
     a, b = Daemon(world, "a"), Daemon(world, "b")
     async with world.running(**a.ports) as engine:
-        await world.until_applied(engine, world.start_repository({"apps/web/a.yaml": config_map("a")}))
+        await world.until_applied(
+            engine, world.start_repository({"apps/web/a.yaml": config_map("a")})
+        )
         async with world.running(**b.ports):
             for value in "23456":
                 await world.until_applied(
@@ -83,7 +86,13 @@ async def test_the_other_daemon_takes_over_at_once_from_one_that_stops() -> None
             commit = world.start_repository({"apps/web/a.yaml": config_map("a")})
             await world.until(lambda: world.value("a") == "1")
             await world.until(
-                lambda: commit in (*first.books.position.applied.values(), *second.books.position.applied.values())
+                lambda: (
+                    commit
+                    in (
+                        *first.books.position.applied.values(),
+                        *second.books.position.applied.values(),
+                    )
+                )
             )
         await asyncio.sleep(30)
         last = world.push({"apps/web/a.yaml": config_map("a", "2")})
@@ -129,7 +138,9 @@ async def test_a_daemon_that_loses_its_lease_in_the_middle_of_a_wave_writes_no_m
     world = World()
     a, b = Daemon(world, "a", seconds=2.0), Daemon(world, "b")
     async with world.running(**a.ports) as first:
-        await world.until_applied(first, world.start_repository({"apps/web/a.yaml": config_map("a")}))
+        await world.until_applied(
+            first, world.start_repository({"apps/web/a.yaml": config_map("a")})
+        )
         async with world.running(**b.ports) as second:
             last = world.push(MANY)
             await world.until(lambda: len(a.writes) > 50)
@@ -171,7 +182,7 @@ async def applied_in_store(world: World, commit: str) -> bool:
 def assert_alternating(ours: list[tuple[float, str]], theirs: list[tuple[float, str]]) -> None:
     """Writes of one daemon and the other come in blocks, six partitions apart at most."""
     order = [who for _, who in sorted([*ours, *theirs])]
-    changes = sum(1 for one, two in zip(order, order[1:], strict=False) if one != two)
+    changes = sum(1 for one, two in itertools.pairwise(order) if one != two)
     assert changes <= 6
 
 
@@ -192,7 +203,9 @@ async def test_records_carry_an_epoch_that_grows_with_every_holder() -> None:
 async def test_an_outage_of_the_lease_shorter_than_the_tenure_goes_unnoticed() -> None:
     world = World()
     async with world.running() as engine:
-        await world.until_applied(engine, world.start_repository({"apps/web/a.yaml": config_map("a")}))
+        await world.until_applied(
+            engine, world.start_repository({"apps/web/a.yaml": config_map("a")})
+        )
         session = engine.leader.sessions[ONE]
         world.leases[ONE].error = Unavailable("away")
         await asyncio.sleep(4)
@@ -204,7 +217,9 @@ async def test_an_outage_of_the_lease_shorter_than_the_tenure_goes_unnoticed() -
 async def test_a_daemon_that_got_its_lease_back_goes_on() -> None:
     world = World()
     async with world.running() as engine:
-        await world.until_applied(engine, world.start_repository({"apps/web/a.yaml": config_map("a")}))
+        await world.until_applied(
+            engine, world.start_repository({"apps/web/a.yaml": config_map("a")})
+        )
         world.leases[ONE].error = Unavailable("away")
         await asyncio.sleep(60)
         assert not engine.leader.sessions
@@ -233,7 +248,9 @@ async def test_a_lease_lost_while_a_commit_is_put_back_is_carried_on_by_the_next
                 {f"apps/web/{n}.yaml": config_map(f"c{n}", "2") for n in range(100)}
                 | {"apps/db/d.yaml": deployment("d", BROKEN)}
             )
-            await world.until(lambda: first.books.ledger(ONE).units["manifests/apps/db"].standing == "held")
+            await world.until(
+                lambda: first.books.ledger(ONE).units["manifests/apps/db"].standing == "held"
+            )
             a.lines[ONE].error = Unavailable("partitioned")
             await world.until(lambda: bool(b.writes))
             await world.until(lambda: all(world.value(f"c{n}") == "1" for n in range(100)))

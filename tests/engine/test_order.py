@@ -96,9 +96,7 @@ async def test_a_plan_says_what_could_not_be_verified_because_its_namespace_is_n
 async def test_a_definition_and_its_custom_resource_come_in_one_commit() -> None:
     world = World()
     async with world.running() as engine:
-        first = world.start_repository(
-            {"apps/web/crd.yaml": DEFINITION, "apps/web/w.yaml": WIDGET}
-        )
+        first = world.start_repository({"apps/web/crd.yaml": DEFINITION, "apps/web/w.yaml": WIDGET})
         await world.until_applied(engine, first)
         assert [name for _, name in world.writes()] == [
             "CustomResourceDefinition/widgets.example.com",
@@ -109,11 +107,9 @@ async def test_a_definition_and_its_custom_resource_come_in_one_commit() -> None
 async def test_a_custom_resource_of_a_new_type_is_kept_in_place_like_any_other() -> None:
     world = World()
     async with world.running() as engine:
-        first = world.start_repository(
-            {"apps/web/crd.yaml": DEFINITION, "apps/web/w.yaml": WIDGET}
-        )
+        first = world.start_repository({"apps/web/crd.yaml": DEFINITION, "apps/web/w.yaml": WIDGET})
         await world.until_applied(engine, first)
-        (key,) = [key for key in world.cluster.keys() if key.kind == "Widget"]
+        (key,) = [key for key in world.objects() if key.kind == "Widget"]
         world.cluster.delete_as_other(key)
         await world.until(lambda: world.cluster.peek(key) is not None)
 

@@ -61,7 +61,9 @@ async def test_a_thousand_commits_pushed_fast_converge_to_the_last() -> None:
         await world.until_applied(engine, world.start_repository(many(20, "start")))
         world.cluster.requests.clear()
         for number in range(1000):
-            last = world.push({f"apps/web/{number % 20}.yaml": config_map(f"c{number % 20}", str(number))})
+            last = world.push(
+                {f"apps/web/{number % 20}.yaml": config_map(f"c{number % 20}", str(number))}
+            )
             engine.branch.hint()
             await asyncio.sleep(0.002)
         await world.until_applied(engine, last)

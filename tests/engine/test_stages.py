@@ -1,4 +1,4 @@
-"""Several clusters: waves are barriers, and a cluster that is away holds up only what follows it."""
+"""Several clusters: waves are barriers; one that is away holds up only what follows it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from reconciler.core.identifiers import ClusterName
 from reconciler.core.ledger import Standing
 from reconciler.core.plans import WaitReason
-from tests.engine.world import STUCK, BROKEN, World, config_map, config_map_key, policy
+from tests.engine.world import BROKEN, STUCK, World, config_map, config_map_key, policy
 
 pytestmark = pytest.mark.looptime
 
@@ -55,7 +55,7 @@ def files(digit: str = "a") -> dict[str, bytes | None]:
 def served(world: World, cluster: str) -> str | None:
     """The image digit that a cluster serves."""
     found = world.clusters[ClusterName(cluster)]
-    for key in found.keys():
+    for key in world.objects(cluster):
         if key.kind == "Deployment":
             body = found.peek(key)
             return body["spec"]["template"]["spec"]["containers"][0]["image"][-1]
@@ -71,7 +71,7 @@ def make_ready(world: World, cluster: str) -> None:
     from reconciler.adapters.cluster_memory_status import becomes_ready
 
     found = world.clusters[ClusterName(cluster)]
-    for key in found.keys():
+    for key in world.objects(cluster):
         if key.kind == "Deployment":
             found.set_status(key, becomes_ready(found.peek(key)))
 

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from reconciler.adapters.state_memory import MemoryStateStore
 from reconciler.adapters.cluster_memory import MemoryCluster
+from reconciler.adapters.state_memory import MemoryStateStore
 from reconciler.core.identifiers import ClusterName
 from tests.engine.world import World, config_map, config_map_key, deployment, fares_by_image, policy
 
@@ -70,7 +70,9 @@ async def test_orphans_beyond_the_budget_stay_until_a_commit_releases_them() -> 
         await asyncio.sleep(60)
         assert world.value("c3") == "1"
         identity = engine.reconciler.plan.clusters[0].deletions.identity
-        third = world.push({"fairlead.yaml": policy("one", objects=3, extra=f"  release: {identity}\n")})
+        third = world.push(
+            {"fairlead.yaml": policy("one", objects=3, extra=f"  release: {identity}\n")}
+        )
         await world.until_applied(engine, third)
         assert world.value("c3") is None
 

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 
+from reconciler.adapters.clocks import VirtualClock
 from reconciler.adapters.cluster_lease import ClusterLease
 from reconciler.adapters.cluster_memory import MemoryCluster
 from reconciler.adapters.cluster_memory_status import (
@@ -17,7 +18,6 @@ from reconciler.adapters.cluster_memory_status import (
     exceeds_progress_deadline,
     never_becomes_ready,
 )
-from reconciler.adapters.clocks import VirtualClock
 from reconciler.adapters.git_memory import MemoryRepository
 from reconciler.adapters.lease_memory import MemoryLeaseStore
 from reconciler.adapters.state_memory import MemoryStateStore
@@ -136,6 +136,7 @@ class World:
     def __init__(self, *clusters: str) -> None:
         self.clock = VirtualClock()
         self.repository = MemoryRepository()
+        self.repository_name = REPOSITORY
         self.store = MemoryStateStore()
         self.names = clusters or ("one",)
         self.clusters: Mapping[ClusterName, MemoryCluster] = {
@@ -183,7 +184,7 @@ class World:
             store=store,
             books=await Books.open(store, list(self.clusters)),
             clock=self.clock,
-            context=Context(repository=REPOSITORY, actor=identity),
+            context=Context(repository=self.repository_name, actor=identity),
             poll_seconds=1.0,
         )
 
@@ -244,6 +245,10 @@ class World:
 
     async def until_refused(self, engine: Engine, commit: CommitSha) -> None:
         await self.until(lambda: engine.books.position.refused == commit)
+
+    def objects(self, cluster: str | None = None) -> tuple[ObjectKey, ...]:
+        where = self.clusters[ClusterName(cluster)] if cluster else self.cluster
+        return where.keys()
 
     def value(self, name: str, cluster: str | None = None) -> str | None:
         where = self.clusters[ClusterName(cluster)] if cluster else self.cluster
