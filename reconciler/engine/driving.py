@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import structlog
 from opentelemetry import context as otel_context
@@ -36,6 +37,18 @@ REFUSED_RETRY_SECONDS = 300.0
 """How often the API server is asked again about a commit that it refused: a quota or a webhook
 may have changed without a commit."""
 
+REMINDERS_PER_LOOK = 12
+"""After so many, every object is held against its declaration: in memory, and at no cost to the
+API server unless one differs. What the watches told was acted upon long before."""
+
+
+@dataclass(slots=True)
+class _Due:
+    """What the next pass is to do beside the ordinary."""
+
+    retry_refused: bool = False
+    every_object: bool = False
+
 
 class Engine:
     """The reconciler as a whole. `run` ends only by cancellation or with an error."""
@@ -52,18 +65,15 @@ class Engine:
         context: Context,
         poll_seconds: float,
     ) -> None:
-        self._clusters = clusters
         self.books = books
         self._clock = clock
         self._context = context
         self._wake = asyncio.Event()
-        self._superseded = asyncio.Event()
         self._pace = Pace()
         self._busy = False
-        self._retry_refused = False
+        self._due = _Due()
         self._fresh_sessions: list[ClusterSession] = []
         self._correctors = Correctors(Performer(books, clock), clock, context)
-        self._arrival = trace.set_span_in_context(trace.INVALID_SPAN)
         self.branch = BranchFollower(
             repository, clock, poll_seconds=poll_seconds, on_move=self._moved
         )
@@ -82,13 +92,12 @@ class Engine:
             books=books,
             clock=clock,
             context=context,
-            superseded=self._superseded,
         )
 
     async def run(self) -> None:
         """Fetch, lead and reconcile until cancelled."""
         leading = asyncio.ensure_future(
-            together([self.leader.lead(name, self._context) for name in self._clusters])
+            together([self.leader.lead(name, self._context) for name in self.books.clusters])
         )
         try:
             await together(
@@ -106,14 +115,10 @@ class Engine:
             leading.cancel()
             await asyncio.gather(leading, return_exceptions=True)
 
-    def _moved(self, head: CommitSha) -> None:
-        # The root of a trace: every pass for this commit is a part of it.
-        with tracer.start_as_current_span("fetch", attributes={"fairlead.commit": head}) as span:
-            log.info("commit.seen", commit=head)
-            self._arrival = trace.set_span_in_context(span)
+    def _moved(self) -> None:
         self._pace = self._pace.arrived(self._clock.monotonic(), busy=self._busy)
         if self._busy:
-            self._superseded.set()
+            self.reconciler.superseded.set()
         self._wake.set()
 
     async def _work_for_ever(self) -> None:
@@ -139,12 +144,14 @@ class Engine:
                 self._wake_later(backoff(failures))
 
     async def _pass(self, head: CommitSha) -> bool:
-        self._superseded.clear()
+        self.reconciler.superseded.clear()
         self._busy = True
-        retry, self._retry_refused = self._retry_refused, False
-        arrival = otel_context.attach(self._arrival)
+        due, self._due = self._due, _Due()
+        arrival = otel_context.attach(self.branch.arrival)
         try:
-            return await self.reconciler.reconcile(head, retry_refused=retry)
+            return await self.reconciler.reconcile(
+                head, retry_refused=due.retry_refused, every_object=due.every_object
+            )
         except Superseded:
             log.info("pass.superseded", commit=short(head))
             return True
@@ -154,10 +161,13 @@ class Engine:
 
     async def _remind_for_ever(self) -> None:
         while True:
-            await self._clock.sleep(REFUSED_RETRY_SECONDS)
-            if self._has_refused():
-                self._retry_refused = True
-                self._wake.set()
+            for _ in range(REMINDERS_PER_LOOK):
+                await self._clock.sleep(REFUSED_RETRY_SECONDS)
+                if self._has_refused():
+                    self._due.retry_refused = True
+                    self._wake.set()
+            self._due.every_object = True
+            self._wake.set()
 
     def _has_refused(self) -> bool:
         return any(

@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Callable
 
 import structlog
+from opentelemetry import trace
+from opentelemetry.context import Context
 
 from reconciler.core.errors import FairleadError
 from reconciler.core.identifiers import CommitSha
@@ -17,6 +19,7 @@ from reconciler.engine.concurrency import first_of
 from reconciler.ports import Clock, Repository
 
 log = structlog.get_logger()
+tracer = trace.get_tracer("fairlead")
 
 RETRY_SECONDS = (1.0, 60.0)
 """First and longest pause before what failed is repeated."""
@@ -31,7 +34,7 @@ class BranchFollower:
         clock: Clock,
         *,
         poll_seconds: float,
-        on_move: Callable[[CommitSha], None],
+        on_move: Callable[[], None],
     ) -> None:
         self._repository = repository
         self._clock = clock
@@ -41,6 +44,8 @@ class BranchFollower:
         self.head: CommitSha | None = None
         self.trouble = ""
         """Why the last fetch failed; empty when it did not."""
+        self.arrival: Context = trace.set_span_in_context(trace.INVALID_SPAN)
+        """The trace that the newest commit began."""
         self.fetched_at: float | None = None
         """When the remote last answered, in monotonic seconds."""
 
@@ -66,9 +71,16 @@ class BranchFollower:
             self.trouble = ""
             self.fetched_at = self._clock.monotonic()
             if head != self.head:
-                self.head = head
-                self._on_move(head)
+                self._arrived(head)
+                self._on_move()
             await self._pause(self._poll_seconds)
+
+    def _arrived(self, head: CommitSha) -> None:
+        # The root of a trace: every pass for this commit is a part of it.
+        with tracer.start_as_current_span("fetch", attributes={"fairlead.commit": head}) as span:
+            log.info("commit.seen", commit=head)
+            self.arrival = trace.set_span_in_context(span)
+        self.head = head
 
     async def _pause(self, seconds: float) -> None:
         await first_of(self._hint.wait(), self._clock.sleep(seconds))

@@ -72,7 +72,6 @@ class Reconciler:
         books: Books,
         clock: Clock,
         context: Context,
-        superseded: asyncio.Event,
     ) -> None:
         self._repository = repository
         self._compiler = Compiler(repository)
@@ -80,7 +79,7 @@ class Reconciler:
         self._books = books
         self._clock = clock
         self._context = context
-        self._superseded = superseded
+        self.superseded = asyncio.Event()
         self._settled = SettledUnits(repository, books)
         self._decisions = Decisions(books, clock, context)
         self.accepted: DesiredState | None = None
@@ -310,7 +309,7 @@ class Reconciler:
             sessions=self._leader.sessions,
             books=self._books,
             clock=self._clock,
-            superseded=self._superseded,
+            superseded=self.superseded,
             resumed=resumed,
             settled_unit=self._settled.get,
             position_after=lambda updates: self._decisions.applied(
