@@ -50,3 +50,6 @@ class Lane:
     def _serve(self) -> None:
         while (settle := self._calls.get()) is not None:
             settle()
+            # Or it would keep its result, such as the contents of ten thousand files, until the
+            # next call.
+            del settle
