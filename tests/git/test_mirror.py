@@ -95,8 +95,11 @@ async def test_one_changed_file_among_ten_thousand_costs_little(
         costs.append(time.process_time() - started)
         assert len(difference.changed) == 1
         base = head
-    # 10 ms on an idle machine; the best of several, as the machine is shared.
-    assert min(costs) < 0.020
+    started = time.process_time()
+    await mirror.difference(None, base)
+    whole = time.process_time() - started
+    # A fifth of it on an idle machine. Beside what it must not cost, as the machine is shared.
+    assert min(costs) < whole / 2
 
 
 # Damage
