@@ -59,10 +59,6 @@ class Repository(Protocol):
         """
         ...
 
-    async def keep(self, sha: CommitSha) -> None:
-        """Protect a commit from garbage collection, also when the branch is rewritten."""
-        ...
-
 
 @dataclass(frozen=True, slots=True)
 class ApiResource:

@@ -58,9 +58,6 @@ class GitClone:
     async def range(self, base: CommitSha | None, head: CommitSha) -> tuple[Commit, ...]:
         return await self._read(lambda _, objects: self._range(objects, base, head))
 
-    async def keep(self, sha: CommitSha) -> None:
-        """Nothing: the clone is not ours."""
-
     def close(self) -> None:
         self._lane.close()
 

@@ -14,13 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pygit2
-from pygit2.enums import SortMode
 
-from reconciler.adapters.git_remotes import STAGING
 from reconciler.core.identifiers import CommitSha
 
 HEAD = "refs/fairlead/head"
-KEPT = "refs/fairlead/kept/"
 
 _NAME = re.compile(r"(\d{4,9})\.git")
 
@@ -51,22 +48,6 @@ class Generations:
             if path != current:
                 shutil.rmtree(path, ignore_errors=True)
 
-    def salvage(self, repository: pygit2.Repository) -> tuple[int, int]:
-        """Bring kept commits of older generations over; returns how many came and how many not.
-
-        What was rewritten on the branch exists nowhere else, so whatever can be read is taken.
-        """
-        fresh = Path(repository.path)
-        saved, lost = 0, 0
-        for old in self._all():
-            for name in [file.name for file in (old / KEPT).glob("*")] if old != fresh else []:
-                try:
-                    _copy(repository, name, objects=old / "objects")
-                    saved += 1
-                except (KeyError, ValueError, pygit2.GitError):
-                    lost += 1
-        return saved, lost
-
     def _all(self) -> list[Path]:
         found = [path for path in self.directory.glob("*.git") if _NAME.fullmatch(path.name)]
         return sorted(found, key=lambda path: int(path.stem))
@@ -95,17 +76,3 @@ def is_sound(path: Path) -> bool:
 def target(repository: pygit2.Repository, reference: str) -> CommitSha | None:
     found = repository.references.get(reference)
     return None if found is None else CommitSha(str(found.target))
-
-
-def _copy(repository: pygit2.Repository, name: str, *, objects: Path) -> None:
-    """Protect a commit, after copying from another object store what of its history is missing."""
-    if name not in repository:
-        with opened(Path(repository.path)) as both:
-            both.odb.add_disk_alternate(str(objects))
-            walk = both.walk(pygit2.Oid(hex=name), SortMode.NONE)
-            walk.hide(both.references[STAGING].target)
-            builder = pygit2.PackBuilder(both)
-            for commit in walk:
-                builder.add_recur(commit.id)
-            builder.write(str(Path(repository.path) / "objects" / "pack"))
-    repository.references.create(f"{KEPT}{name}", pygit2.Oid(hex=name), force=True)

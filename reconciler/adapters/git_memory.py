@@ -44,7 +44,6 @@ class MemoryRepository:
         self, *, branch: str = "main", start: datetime = datetime(2026, 1, 1, tzinfo=UTC)
     ) -> None:
         self.branch = branch
-        self.kept: set[CommitSha] = set()
         self.fetches = 0
         self._start = start
         self._commits: dict[CommitSha, Commit] = {}
@@ -150,10 +149,6 @@ class MemoryRepository:
                 hint=f"push a branch that contains {base}, or accept the new history explicitly",
             )
         return tuple(self._commits[sha] for sha in reversed(line))
-
-    async def keep(self, sha: CommitSha) -> None:
-        self._raise_planned("keep")
-        self.kept.add(self._resolved(sha))
 
     def _store(
         self, commit: Commit, files: _Tree, changes: Mapping[str, Content | None]

@@ -22,7 +22,6 @@ import structlog
 
 from reconciler.adapters.git_generations import (
     HEAD,
-    KEPT,
     Generations,
     is_sound,
     opened,
@@ -82,9 +81,6 @@ class GitMirror:
     async def range(self, base: CommitSha | None, head: CommitSha) -> tuple[Commit, ...]:
         return await self._read(lambda objects: self._verified_range(objects, base, head))
 
-    async def keep(self, sha: CommitSha) -> None:
-        await self._read(lambda objects: self._keep(objects.commit(sha).sha))
-
     def close(self) -> None:
         """End the threads; one that waits for a server ends with the process."""
         self._fetching.close()
@@ -113,11 +109,10 @@ class GitMirror:
         pygit2.init_repository(str(fresh), bare=True).free()
         with opened(fresh) as repository:
             head = _fetch_into(repository, self._remote)
-            kept, lost = self._generations.salvage(repository)
             _publish(repository, head)
         self._generations.drop_others(fresh)
         if had_one:
-            _log.warning("git.mirror_rebuilt", directory=str(fresh), kept=kept, lost=lost)
+            _log.warning("git.mirror_rebuilt", directory=str(fresh))
         self._damaged = False
         return head
 
@@ -193,17 +188,6 @@ class GitMirror:
         signed = self._verifier.verify(unverified, objects)
         by_sha = {commit.sha: commit for commit in signed}
         return tuple(by_sha.get(commit.sha, commit) for commit in commits)
-
-    def _keep(self, sha: CommitSha) -> None:
-        place = self._place()
-        try:
-            with opened(place) as repository:
-                repository.references.create(f"{KEPT}{sha}", pygit2.Oid(hex=sha), force=True)
-        except (pygit2.GitError, OSError) as error:
-            raise Unavailable(
-                f"cannot protect commit {short(sha)} in {place}: {error}",
-                hint="see that the disk has space and the directory can be written",
-            ) from error
 
 
 def _fetch_into(repository: pygit2.Repository, remote: Remote) -> CommitSha:

@@ -228,22 +228,3 @@ async def test_a_base_that_the_mirror_never_saw_is_a_rewritten_history(world: Wo
     await world.mirror.fetch()
     with pytest.raises(HistoryRewritten):
         await world.mirror.range(NOWHERE, sha)
-
-
-async def test_a_kept_commit_stays_readable_after_a_rewrite(world: World) -> None:
-    first = world.remote.push({"a": b"1"})
-    applied = world.remote.push({"a": b"2"})
-    await world.mirror.fetch()
-    await world.mirror.keep(applied)
-    world.remote.rewrite(first)
-    world.remote.push({"a": b"3"})
-    await world.mirror.fetch()
-    difference = await world.mirror.difference(first, applied)
-    assert [entry.path for entry in difference.changed] == ["a"]
-
-
-async def test_an_unknown_commit_cannot_be_kept(world: World) -> None:
-    world.remote.push({"a": b"1"})
-    await world.mirror.fetch()
-    with pytest.raises(Missing):
-        await world.mirror.keep(NOWHERE)

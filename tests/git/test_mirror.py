@@ -13,7 +13,6 @@ from pathlib import Path
 import pygit2
 import pytest
 
-from reconciler.adapters.git_generations import KEPT
 from reconciler.adapters.git_mirror import GitMirror
 from reconciler.adapters.git_packs import PACKS_LIMIT
 from reconciler.adapters.git_remotes import GitSource
@@ -174,33 +173,15 @@ async def test_damage_met_while_reading_is_transient_and_mended(
     mirror.close()
 
 
-async def test_kept_commits_survive_a_rebuild(
-    remote: SourceRepository, mirror: GitMirror, directory: Path
-) -> None:
-    first = remote.push({"a": b"1"})
-    applied = remote.push({"a": b"2"})
-    await mirror.fetch()
-    await mirror.keep(applied)
-    remote.rewrite(first)
-    remote.push({"a": b"3"})
-    await mirror.fetch()
-    lose_reference(generation(directory))
-    await mirror.fetch()
-    assert (await mirror.commit(applied)).sha == applied
-    assert (generation(directory) / KEPT / applied).exists()
-
-
 async def test_a_rebuild_that_died_half_way_is_begun_anew(
     remote: SourceRepository, mirror: GitMirror, directory: Path
 ) -> None:
     head = remote.push({"a": b"1"})
     await mirror.fetch()
-    await mirror.keep(head)
     pygit2.init_repository(str(directory / "0002.git"), bare=True)
     assert (await mirror.commit("main")).sha == head
     lose_reference(directory / "0001.git")
     assert await mirror.fetch() == head
-    assert (generation(directory) / KEPT / head).exists()
 
 
 async def test_a_commit_whose_objects_the_remote_lacks_never_becomes_the_head(

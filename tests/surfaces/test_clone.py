@@ -87,7 +87,6 @@ async def test_reading_changes_nothing(clone: Clone) -> None:
         head = await opened.fetch()
         difference = await opened.difference(first, head)
         await opened.read([entry.blob for entry in difference.changed])
-        await opened.keep(first)
         assert [commit.sha for commit in await opened.range(first, second)] == [second]
     assert clone.state() == before
 
