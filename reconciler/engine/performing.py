@@ -281,7 +281,8 @@ def _entry_after(outcome: Outcome, entry: Entry | None) -> Entry | None:
     if change.desired is None or live is None:
         return None
     applied = Applied(change.desired, change.commit, live.owned, live.uid)
-    created = entry is not None and entry.created
+    # What came from another unit is not this one's to take away when it is put back.
+    created = entry is not None and entry.created and entry.unit == change.unit
     return Entry(change.key, change.unit, change.desired.type.api_version, applied, created)
 
 

@@ -17,6 +17,7 @@ from tests.engine.world import (
     config_map_key,
     deployment,
     deployment_key,
+    unit,
 )
 
 pytestmark = pytest.mark.looptime
@@ -171,6 +172,29 @@ async def test_objects_that_the_failed_commit_created_are_taken_away_again() -> 
         await world.until(lambda: world.value("fresh") is None)
         await asyncio.sleep(1)
         assert config_map_key("fresh") not in engine.books.ledger(world.cluster.name).entries
+
+
+async def test_an_object_that_moved_between_units_is_not_deleted_when_the_move_fails() -> None:
+    world = World()
+    async with world.running() as engine:
+        first = world.start_repository(
+            {"apps/from/moving.yaml": config_map("moving"), "apps/from/b.yaml": config_map("b")}
+        )
+        await world.until_applied(engine, first)
+        # The unit that it moves to is put back before the one that it comes from.
+        world.push(
+            {
+                "apps/from/moving.yaml": None,
+                "apps/aim/moving.yaml": config_map("moving"),
+                "apps/aim/d.yaml": deployment("d", BROKEN),
+            }
+        )
+        await world.until_standing(engine, "aim", Standing.HELD)
+        await world.until(lambda: world.cluster.peek(D) is None)
+        await asyncio.sleep(5)
+        assert ("delete", "ConfigMap/moving") not in world.writes()
+        entry = engine.books.ledger(world.cluster.name).entries[config_map_key("moving")]
+        assert entry.unit == unit("from")
 
 
 async def test_an_object_that_was_there_before_us_survives_the_failure_that_adopted_it() -> None:
