@@ -74,7 +74,8 @@ def _environment(
     """The same object as before when nothing in it changed: rollouts compare it by identity."""
     clusters = (cluster for _, cluster in declarations.all(Cluster))
     name = next(iter(declarations.of(Repository)))
-    environment = Environment(name, policy.own.defaults, Estate.of(clusters, policy))
+    own = policy.own
+    environment = Environment(name, own.defaults, own.ignore, Estate.of(clusters, policy))
     if previous is not None and previous.environment == environment:
         return previous.environment
     return environment

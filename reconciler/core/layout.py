@@ -16,7 +16,7 @@ from reconciler.core.commits import TreeEntry
 from reconciler.core.documents import MAX_FILE_BYTES
 from reconciler.core.identifiers import DocumentPath, UnitName
 from reconciler.core.kinds import Repository
-from reconciler.core.kinds.repository import ManifestSource
+from reconciler.core.kinds.repository import IgnoredFields, ManifestSource
 from reconciler.core.problems import Problem, printable
 
 POLICY_PATH = DocumentPath("fairlead.yaml")
@@ -42,21 +42,22 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How the files of a repository are used: the part of its policy that is about paths."""
+    """How the files of a repository are read: the part of its policy that decides about that."""
 
     repository: str
     manifests: tuple[ManifestSource, ...]
     exclude: tuple[str, ...]
+    ignore: tuple[IgnoredFields, ...]
 
     @classmethod
     def of(cls, repository: Repository) -> Layout:
         spec = repository.spec
-        return cls(repository.name, spec.manifests, spec.exclude)
+        return cls(repository.name, spec.manifests, spec.exclude, spec.ignore)
 
     @classmethod
     def bare(cls) -> Layout:
         """The layout by which the policy itself is found."""
-        return cls("", (), ())
+        return cls("", (), (), ())
 
     def excludes(self, path: DocumentPath) -> bool:
         return any(_directory(path, pattern, whole=True) for pattern in self.exclude)

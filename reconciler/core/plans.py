@@ -140,7 +140,7 @@ class Deletions:
     """The deletions of one cluster, held against the budget.
 
     `identity` is the digest of exactly these deletions; a commit that names it in
-    `deletionBudget.release` lets them pass. `excess` says why they may not; empty when they may.
+    `spec.release` lets them pass. `excess` says why they may not; empty when they may.
     """
 
     count: int = 0

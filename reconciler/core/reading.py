@@ -14,6 +14,7 @@ from reconciler.core.admission.objects import object_findings
 from reconciler.core.commits import TreeEntry
 from reconciler.core.documents import Document, read_file
 from reconciler.core.identifiers import DocumentPath
+from reconciler.core.ignoring import without_ignored
 from reconciler.core.kinds import API_VERSION, Repository
 from reconciler.core.layout import POLICY_PATH, Layout, Place
 from reconciler.core.manifests import JsonObject, Manifest, manifest_of
@@ -113,7 +114,8 @@ def _read_plain(
         findings = object_findings(document.type, body)
         found.extend(_problem(document, finding) for finding in findings)
         if not findings:
-            manifests.append(_labelled(document, body, labels))
+            labelled = _labelled(document, body, labels)
+            manifests.append(without_ignored(labelled, layout.ignore))
     return FileReading(plain=PlainFile(place, tuple(manifests)), problems=tuple(found))
 
 

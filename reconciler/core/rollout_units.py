@@ -14,8 +14,9 @@ from reconciler.core.declarations import Declarations, declared_as
 from reconciler.core.desired import Unit
 from reconciler.core.documents import Document
 from reconciler.core.identifiers import ClusterName
+from reconciler.core.ignoring import without_ignored
 from reconciler.core.kinds import Model, Rollout
-from reconciler.core.kinds.repository import Defaults
+from reconciler.core.kinds.repository import Defaults, IgnoredFields
 from reconciler.core.kinds.serving import GatewayReference
 from reconciler.core.placement import Estate
 from reconciler.core.policy import Policy
@@ -30,6 +31,7 @@ class Environment:
 
     repository: str
     defaults: Defaults
+    ignore: tuple[IgnoredFields, ...]
     estate: Estate
 
     def gateway(self, cluster: ClusterName) -> GatewayReference | None:
@@ -104,7 +106,8 @@ def _units(
             defaults=environment.defaults,
             gateway=environment.gateway(cluster),
         )
-        manifests = {m.key: m for m in render(release, document.source)}
+        rendered = render(release, document.source)
+        manifests = {m.key: without_ignored(m, environment.ignore) for m in rendered}
         units[cluster] = Unit(rollout_unit(rollout.name), cluster, stage, manifests)
     return units
 

@@ -28,6 +28,8 @@ CHOICES: dict[str, tuple[str | None, ...]] = {
         POLICY + "    clusters: {env: staging}\n",
         POLICY + "  exclude: [platform/b]\n",
         POLICY + "  - path: more\n  exclude: [docs]\n",
+        POLICY + "  ignore: [{kind: ConfigMap, fields: [/data/value]}]\n",
+        POLICY + "  ignore: [{kind: Service, fields: [/spec/selector]}]\n",
         POLICY.replace("labels: {fleet: acme}", "names: [staging-1, production-1]"),
         None,
     ),

@@ -52,6 +52,18 @@ PRIVILEGED_GROUPS = frozenset(
 
 PRIVILEGED_CORE_KINDS = frozenset({"Node", "PersistentVolume"})
 
+IDENTITY_FIELDS = frozenset(
+    {
+        "/apiVersion",
+        "/kind",
+        "/metadata",
+        "/metadata/labels",
+        "/metadata/name",
+        "/metadata/namespace",
+    }
+)
+"""JSON pointers to what makes an object that object, and ours."""
+
 STATEFUL_KINDS = frozenset(
     {
         "CustomResourceDefinition.apiextensions.k8s.io",
@@ -194,7 +206,11 @@ class Ownership(Part):
 
 
 class IgnoredFields(Part):
-    """Fields of live objects that others manage, such as replicas under an autoscaler."""
+    """Fields that others manage, such as replicas under an autoscaler.
+
+    They are left out of what is declared, also when an object is created. One that nobody else
+    has written falls back to its default.
+    """
 
     kind: KindName
     """Kind of the objects, with its group when it has one: `Deployment.apps`."""
@@ -204,6 +220,17 @@ class IgnoredFields(Part):
     """Name of the objects, or a pattern."""
     fields: tuple[JsonPointer, ...] = Field(min_length=1)
     """JSON pointers such as `/spec/replicas`."""
+
+    @model_validator(mode="after")
+    def _keep_identity(self) -> IgnoredFields:
+        """Without them it would be another object, or one that we could not find again."""
+        for pointer in self.fields:
+            if pointer in IDENTITY_FIELDS or "/fairlead.dev~1" in pointer:
+                raise refusal(
+                    f"fields has {pointer}, by which the object is known",
+                    hint="name a field below it, or another one",
+                )
+        return self
 
     def match(self, *, group: str, kind: str, namespace: str, name: str) -> bool:
         return (
@@ -243,9 +270,10 @@ class RepositorySpec(Part):
     deletion_budget: DeletionBudget = Field(default_factory=DeletionBudget)
     """How much one plan may delete."""
     release: Maybe[Sha256] = None
-    """Digest of one plan that may go beyond the deletion budget once.
+    """Identity of deletions that may go beyond the deletion budget.
 
-    Copy it from the refused plan; a plan that differs in anything has another digest.
+    Copy it from the refused plan. It lets exactly these objects of that cluster go, for as long as
+    it stands here; other deletions have another identity.
     """
     signatures: Signatures = Field(default_factory=Signatures)
     """Whether commits must be signed."""
