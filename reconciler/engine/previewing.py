@@ -25,7 +25,7 @@ from reconciler.core.snapshots import live_object
 from reconciler.engine.concurrency import bounded, together
 from reconciler.ports import Cluster
 
-CONCURRENCY = 24
+CONCURRENCY = 16
 """Requests in flight per cluster. Measured with `make bench`: an API server on two cores answers
 no more requests per second above this, and each of them later."""
 
