@@ -25,7 +25,7 @@ from reconciler.core.manifests import JsonObject
 from reconciler.demo.daemon_process import DaemonProcess
 
 CONFIG_MAPS = GroupVersionKind("", "v1", "ConfigMap")
-IDLE_SECONDS = 5.0
+IDLE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
