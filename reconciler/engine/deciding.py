@@ -108,6 +108,12 @@ class Decisions:
         if position != self._books.position:
             await self._books.write([], position=position)
 
+    async def forget_refusal(self, head: CommitSha) -> None:
+        """A refused commit that was taken from the branch again is not shown as its head."""
+        position = self._books.position
+        if head == position.accepted and position.refused is not None:
+            await self._books.write([], position=replace(position, refused=None, explanation=""))
+
     async def refuse_invalid(self, head: CommitSha, problems: Sequence[Problem]) -> None:
         """Refuse a commit that did not validate."""
         first, *others = errors_among(problems)

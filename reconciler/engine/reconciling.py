@@ -118,28 +118,33 @@ class Reconciler:
         """
         with tracer.start_as_current_span("reconcile", attributes={"fairlead.commit": head}):
             await self.reopen()
-            for cluster in list(self._leader.sessions):
-                await self.restore_held(cluster)
-            try:
-                desired = await self._compile(head)
-            except Terminal as error:
-                await self._decisions.refuse(head, error.code, error.message, hint=error.hint)
-                done = await self._fall_back()
-                # Keys are kept outside Git, so this may become right without a commit.
-                return done and not isinstance(error, Untrusted | Misconfigured)
-            if desired is not None:
-                views = await self._views(desired)
-                # What was refused is asked again, or it would seem to be in force by and by.
-                again = retry_refused or head == self._books.position.refused
-                made, work = await self._plan_new(
-                    desired, views, every_object=every_object, retry_refused=again
-                )
-                self.plan = made
-                if not made.refused:
-                    return await self._carry_out(desired, made, work)
-                together = self._news(work, head)
-                await self._decisions.refuse_plan(made, work, together=together)
-            return await self._fall_back()
+            restored = [await self.restore_held(name) for name in list(self._leader.sessions)]
+            done = await self._take(head, every_object=every_object, retry_refused=retry_refused)
+            return done and all(restored)
+
+    async def _take(self, head: CommitSha, *, every_object: bool, retry_refused: bool) -> bool:
+        """Take the commit to the clusters or, when it is refused, the last good one."""
+        try:
+            desired = await self._compile(head)
+        except Terminal as error:
+            await self._decisions.refuse(head, error.code, error.message, hint=error.hint)
+            done = await self._fall_back()
+            # Keys are kept outside Git, so this may become right without a commit.
+            return done and not isinstance(error, Untrusted | Misconfigured)
+        if desired is not None:
+            views = await self._views(desired)
+            # What was refused is asked again, or it would seem to be in force by and by.
+            again = retry_refused or head == self._books.position.refused
+            made, work = await self._plan_new(
+                desired, views, every_object=every_object, retry_refused=again
+            )
+            self.plan = made
+            if not made.refused:
+                await self._decisions.forget_refusal(head)
+                return await self._carry_out(desired, made, work)
+            together = self._news(work, head)
+            await self._decisions.refuse_plan(made, work, together=together)
+        return await self._fall_back()
 
     async def _compile(self, head: CommitSha) -> DesiredState | None:
         """The commit as a DesiredState, or None after its refusal was recorded.
@@ -318,8 +323,11 @@ class Reconciler:
             health_seconds=desired.policy.defaults.health_timeout.total_seconds(),
         )
 
-    async def restore_held(self, cluster: ClusterName) -> None:
-        """Finish what was begun to be put back, by a process that died or before an outage."""
+    async def restore_held(self, cluster: ClusterName) -> bool:
+        """Finish what was begun to be put back, by a process that died or before an outage.
+
+        False when some of it must be tried again; that delays neither other units nor new commits.
+        """
         ledger = self._books.ledger(cluster)
         held = [
             state
@@ -327,9 +335,15 @@ class Reconciler:
             if state.standing in (Standing.HELD, Standing.WAITING)
         ]
         if self.accepted is None or not held:
-            return
+            return True
         executor = self._executor(self.accepted, resumed={})
-        entries = entries_by_unit(ledger)
+        entries, done = entries_by_unit(ledger), True
         for state in held:
-            if not is_as_settled(state, entries.get(state.unit, ())):
+            if is_as_settled(state, entries.get(state.unit, ())):
+                continue
+            try:
                 await executor.restore((cluster, state.unit), self._context)
+            except Transient as error:
+                log.warning("restore.interrupted", cluster=cluster, reason=error.message)
+                done = False
+        return done

@@ -259,6 +259,20 @@ async def test_a_branch_that_contains_the_applied_commit_again_is_followed_again
         assert engine.books.position.refused is None
 
 
+async def test_a_refusal_is_over_when_the_branch_is_back_at_the_commit_in_force() -> None:
+    world = World()
+    async with world.running() as engine:
+        first = world.start_repository(FILES)
+        await world.until_applied(engine, first)
+        second = world.push(CHANGE)
+        await world.until_applied(engine, second)
+        world.repository.rewrite(first)
+        await world.until_refused(engine, world.push({"apps/web/a.yaml": config_map("a", "9")}))
+        world.repository.rewrite(second)
+        await world.until(lambda: engine.books.position.refused is None)
+        assert engine.books.position.explanation == ""
+
+
 async def test_a_branch_forced_back_to_an_earlier_commit_is_refused() -> None:
     world = World()
     async with world.running() as engine:
