@@ -30,6 +30,10 @@ NOT_CONNECTED = "not connected yet"
 
 WAITING = "waiting for the lease of the cluster, which another daemon may hold"
 
+LOST = (
+    "the lease of the cluster was lost: another daemon took it, or no renewal was answered in time"
+)
+
 
 class Leader:
     """Keeps the sessions. `on_ready` is told of each new one; it must not block."""
@@ -91,7 +95,7 @@ class Leader:
             self.troubles.pop(cluster.name, None)
             self._on_ready(session)
             await first_of(tenure.lost(), observer.crashed())
-            self.troubles[cluster.name] = "another daemon leads this cluster"
+            self.troubles[cluster.name] = LOST
         finally:
             self.sessions.pop(cluster.name, None)
             self._on_end(session)
