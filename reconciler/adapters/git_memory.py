@@ -146,7 +146,7 @@ class MemoryRepository:
             raise HistoryRewritten(
                 f"commit {short(base)} is not an ancestor of {short(head)}: the branch was"
                 " rewritten",
-                hint=f"push a branch that contains {base}, or accept the new history explicitly",
+                hint=f"push a branch that contains {base}; undo commits with git revert",
             )
         return tuple(self._commits[sha] for sha in reversed(line))
 

@@ -78,7 +78,7 @@ class GitObjects:
             raise HistoryRewritten(
                 f"commit {short(base)} is not an ancestor of {short(head)}: the branch was"
                 " rewritten",
-                hint=f"push a branch that contains {base}, or accept the new history explicitly",
+                hint=f"push a branch that contains {base}; undo commits with git revert",
             )
         try:
             walk = self._repository.walk(
