@@ -18,7 +18,7 @@ from importlib import import_module
 import click
 
 from reconciler import __version__
-from reconciler.core.errors import FairleadError, Misconfigured
+from reconciler.core.errors import FairleadError, Misconfigured, Unavailable
 from reconciler.core.problems import Problem, printable
 
 
@@ -135,6 +135,12 @@ def main(arguments: Sequence[str] | None = None, *, group: click.Group = fairlea
             raise
         _show(error)
         return error.exit_code
+    except OSError as error:
+        # A full disk, a directory that cannot be made, a pipe that was closed: the world's failure.
+        if debug:
+            raise
+        _show(Unavailable(str(error), hint="run it with `fairlead --debug` to see where"))
+        return Unavailable.exit_code
     return code if isinstance(code, int) else 0
 
 

@@ -86,6 +86,20 @@ def test_an_expected_failure_is_a_message_with_a_hint_and_no_traceback(
     assert capsys.readouterr().err == "fairlead: unavailable: nobody answers\n  start it\n"
 
 
+def test_a_failure_of_the_machine_is_a_message_and_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    arguments = ["schemas", str(tmp_path / "file" / "below")]
+    result = subprocess.run(
+        [sys.executable, "-m", "reconciler", *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 1
+    assert result.stderr.startswith("fairlead: unavailable: ")
+    assert "Traceback" not in result.stderr
+
+
 def test_debug_shows_where_an_expected_failure_came_from() -> None:
     with pytest.raises(Unavailable):
         main(["--debug", "fail"], group=failing(Unavailable("nobody answers")))
