@@ -59,6 +59,11 @@ def uid_of(body: JsonObject) -> str:
     return cast(str, cast(JsonObject, body["metadata"])["uid"])
 
 
+def is_being_deleted(body: JsonObject) -> bool:
+    """Whether a deletion was accepted already, and finalizers keep the object for a while."""
+    return "deletionTimestamp" in cast(JsonObject, body["metadata"])
+
+
 def live_object(body: JsonObject) -> LiveObject:
     """Condense what a decision may need of a live object."""
     key, api_version = key_of(body)

@@ -19,7 +19,7 @@ import structlog
 
 from reconciler.core.audit.records import AuditRecord, Phase, Reason, Verb
 from reconciler.core.desired import Unit
-from reconciler.core.errors import FairleadError, LeadershipLost, Transient
+from reconciler.core.errors import FairleadError, LeadershipLost, Terminal, Transient, Unavailable
 from reconciler.core.health import Condition, Health
 from reconciler.core.identifiers import ClusterName, CommitSha, Digest, ObjectKey, UnitName, short
 from reconciler.core.ledger import LedgerUpdate, Position, Standing, UnitState
@@ -281,15 +281,19 @@ class Executor:
         """Put a unit back to its settled state, as far as the cluster lets us."""
         cluster, name = place
         session = self._session(cluster)
+        if session.observer.stale:
+            raise Unavailable(session.observer.stale)
         state = self._books.ledger(cluster).units[name]
         commit = state.commit or state.refused_commit
         assert commit is not None
-        changes = restoration(
-            name,
-            await self._settled_unit(place),
-            view=session.view(self._clock.monotonic()),
-            commit=commit,
-        )
+        try:
+            settled = await self._settled_unit(place)
+        except Terminal as error:
+            # Left as it is: to guess what it was would be worse, and the others need the daemon.
+            log.warning("unit.not-restored", cluster=cluster, unit=name, reason=error.message)
+            return
+        view = session.view(self._clock.monotonic())
+        changes = restoration(name, settled, view=view, commit=commit)
         for wave in Wave:
             batches = _in_order([c for c in changes if c.wave is wave], wave)
             for batch in chain.from_iterable(map(_batches, batches)):
@@ -298,12 +302,8 @@ class Executor:
                     if isinstance(outcome.error, Transient):
                         raise outcome.error
                     if outcome.error:
-                        log.error(
-                            "unit.not-restored",
-                            cluster=cluster,
-                            object=str(outcome.change.key),
-                            reason=outcome.error.message,
-                        )
+                        key, reason = str(outcome.change.key), outcome.error.message
+                        log.error("unit.not-restored", cluster=cluster, object=key, reason=reason)
 
     def _decision(
         self,

@@ -28,7 +28,7 @@ from reconciler.core.identifiers import Digest
 from reconciler.core.ledger import Applied, Entry, LedgerUpdate
 from reconciler.core.manifests import JsonObject
 from reconciler.core.plans import Action, Change
-from reconciler.core.snapshots import LiveObject, uid_of
+from reconciler.core.snapshots import LiveObject, is_being_deleted, uid_of
 from reconciler.engine.books import Books
 from reconciler.engine.concurrency import bounded
 from reconciler.engine.previewing import CONCURRENCY, object_to_apply
@@ -41,6 +41,10 @@ enough that a newer commit waits for less than a second."""
 
 DELETION_SECONDS = 60.0
 """How long a deletion may take to be seen. Finalizers may need longer: then it is tried again."""
+
+DELETION_AGAIN_SECONDS = 2.0
+"""The same for an object that was being deleted before: a finalizer that nobody removes must not
+hold up every pass for a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +172,8 @@ class Performer:
     async def _delete(self, session: ClusterSession, change: Change) -> None:
         """Delete, and wait until the watch says that it is gone."""
         gone = asyncio.Event()
+        before = session.observer.get(change.key)
+        again = before is not None and is_being_deleted(before.body)
 
         def look(key: object) -> None:
             live = session.observer.get(change.key)
@@ -184,7 +190,7 @@ class Performer:
                 raise ChangedMeanwhile(f"{change.key} was made anew since the plan") from error
             look(change.key)
             try:
-                async with asyncio.timeout(DELETION_SECONDS):
+                async with asyncio.timeout(DELETION_AGAIN_SECONDS if again else DELETION_SECONDS):
                     await gone.wait()
             except TimeoutError:
                 raise StillThere(f"{change.key} is being deleted but finalizers keep it") from None
