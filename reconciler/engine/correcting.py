@@ -8,6 +8,7 @@ it then; and an object that others keep changing is left alone after a few round
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import cast
 
 import structlog
@@ -22,14 +23,16 @@ from reconciler.core.ordering import wave_of
 from reconciler.core.plans import Action, Change
 from reconciler.core.problems import printable
 from reconciler.core.snapshots import LiveObject
+from reconciler.engine.following import backoff
 from reconciler.engine.performing import CHUNK, Context, Performer
 from reconciler.engine.sessions import ClusterSession
 from reconciler.ports import Clock
 
 log = structlog.get_logger()
 
-RETRY_SECONDS = 5.0
-"""Pause before another try when a correction failed."""
+RETRY_SECONDS = (5.0, 300.0)
+"""First and longest pause before another try when a correction failed. Each try is two records, and
+a namespace that somebody deleted may have had thousands of objects."""
 
 LOOK_AGAIN_SECONDS = 0.2
 """How soon an object that must not be touched now is looked at again: it costs no request."""
@@ -47,6 +50,8 @@ class Corrector:
         self._context = context
         self._pending: set[ObjectKey] = set()
         self._deferred: set[ObjectKey] = set()
+        self._failures: Counter[ObjectKey] = Counter()
+        self._not_before: dict[ObjectKey, float] = {}
         self._news = asyncio.Event()
         self._ended = False
 
@@ -69,7 +74,7 @@ class Corrector:
         try:
             await asyncio.shield(self._performer.pay(self._session))
         except Transient:
-            asyncio.get_running_loop().call_later(RETRY_SECONDS, self._news.set)
+            asyncio.get_running_loop().call_later(RETRY_SECONDS[0], self._news.set)
 
     def look(self, key: ObjectKey) -> None:
         """Remember an object that is not as we left it, also while it must not be touched."""
@@ -102,8 +107,8 @@ class Corrector:
         return batch
 
     def _drifted(self, key: ObjectKey) -> Applied | None:
-        past = self._session.corrections.get(key)
-        if past is not None and past.contested(self._clock.monotonic()):
+        past, now = self._session.corrections.get(key), self._clock.monotonic()
+        if now < self._not_before.get(key, now) or (past is not None and past.contested(now)):
             return None
         return None if self._must_wait(key) else self._differing(key)
 
@@ -140,8 +145,8 @@ class Corrector:
         except Transient as error:
             log.warning("drift.not-corrected", objects=len(changes), reason=error.message)
             for change in changes:
-                self._later(change.key, RETRY_SECONDS)
-            asyncio.get_running_loop().call_later(RETRY_SECONDS, self._news.set)
+                self._later(change.key, RETRY_SECONDS[0])
+            asyncio.get_running_loop().call_later(RETRY_SECONDS[0], self._news.set)
             return
         for outcome in outcomes:
             key = outcome.change.key
@@ -149,10 +154,12 @@ class Corrector:
                 self._remember(outcome.change)
             else:
                 log.warning("drift.not-corrected", object=str(key), reason=outcome.error.message)
-                self._later(key, RETRY_SECONDS)
+                self._put_off(key)
 
     def _remember(self, change: Change) -> None:
         now, key = self._clock.monotonic(), change.key
+        self._failures.pop(key, None)
+        self._not_before.pop(key, None)
         past = self._session.corrections.get(key, Corrections()).corrected(now)
         self._session.corrections[key] = past
         log.info("drift.corrected", object=str(key), cause=change.explanation)
@@ -163,8 +170,16 @@ class Corrector:
             # It may have changed again while our write was in flight.
             self.look(key)
 
+    def _put_off(self, key: ObjectKey) -> None:
+        self._failures[key] += 1
+        seconds = backoff(self._failures[key], RETRY_SECONDS)
+        self._not_before[key] = self._clock.monotonic() + seconds
+        self._later(key, seconds)
+
     def _later(self, key: ObjectKey, seconds: float) -> None:
-        asyncio.get_running_loop().call_later(seconds, self.look, key)
+        # A little late: a loop may call early by as much as its clock cannot tell apart, and an
+        # object that is looked at before its time is not looked at again.
+        asyncio.get_running_loop().call_later(seconds + 0.01, self.look, key)
 
 
 class Correctors:

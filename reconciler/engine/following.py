@@ -86,7 +86,7 @@ class BranchFollower:
         await first_of(self._hint.wait(), self._clock.sleep(seconds))
 
 
-def backoff(failures: int) -> float:
-    """Seconds to wait after so many failures in a row."""
-    first, longest = RETRY_SECONDS
+def backoff(failures: int, bounds: tuple[float, float] = RETRY_SECONDS) -> float:
+    """Seconds to wait after so many failures in a row, between the first and the longest pause."""
+    first, longest = bounds
     return float(min(longest, first * 2 ** min(failures - 1, 10)))

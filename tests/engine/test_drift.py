@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from reconciler.core.audit.records import AuditRecord, Phase, Reason
+from reconciler.core.errors import Forbidden
 from reconciler.core.fights import ROUNDS, TRUCE_SECONDS
 from reconciler.core.ledger import Standing
 from reconciler.core.manifests import COMMIT_ANNOTATION, REPOSITORY_LABEL, JsonObject
@@ -305,6 +306,18 @@ async def fight(world: World, seconds: float, value: str = "theirs") -> None:
     for _ in range(int(seconds)):
         world.cluster.edit_as("autoscaler", A, sets(value))
         await asyncio.sleep(1)
+
+
+async def test_what_the_server_will_not_take_back_is_tried_ever_less_often() -> None:
+    world = World()
+    first = world.start_repository({"apps/web/a.yaml": config_map("a")})
+    async with world.running() as engine:
+        await world.until_applied(engine, first)
+        world.cluster.fail(Forbidden("the namespace is going"), verb="apply", key=A, times=20)
+        world.cluster.delete_as_other(A)
+        await asyncio.sleep(3600)
+        assert 10 <= len(await drift_records(world, Phase.INTENT)) <= 20
+        await world.until(lambda: world.value("a") == "1", seconds=7200)
 
 
 async def test_an_object_that_somebody_keeps_changing_is_left_alone_after_some_rounds() -> None:
