@@ -76,8 +76,14 @@ class _Since(click.ParamType[datetime]):
         return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
+_DEFAULT_SETTINGS = Path("fairlead-settings.yaml")
+"""The same as of the daemon. An auditor has none, and names the places instead."""
+
+
 def _use_settings(ctx: click.Context, _: click.Parameter, config: Path | None) -> None:
     """Let the settings say what `--state` and `--vkey` do not."""
+    if config is None and _DEFAULT_SETTINGS.exists():
+        config = _DEFAULT_SETTINGS
     if config is not None:
         tools = ctx.find_object(AuditTools)
         assert tools is not None
@@ -96,7 +102,8 @@ _config = click.option(
     callback=_use_settings,
     is_eager=True,
     expose_value=False,
-    help="Settings file of the daemon, which names the database and the key.",
+    help="Settings file of the daemon, which names the database and the key;"
+    " fairlead-settings.yaml by default, if there is one.",
 )
 _state_place = click.option(
     "--state",

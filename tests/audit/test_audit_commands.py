@@ -84,6 +84,16 @@ def test_the_settings_of_the_daemon_name_database_and_key(state: str, tmp_path: 
     assert result.exit_code == 0, result.output
 
 
+def test_settings_of_the_daemon_in_this_directory_are_found(
+    state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "audit.vkey").write_text(f"{VKEY}\n")
+    (tmp_path / "fairlead-settings.yaml").touch()
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(audit_group, ["verify"], obj=TOOLS)
+    assert result.exit_code == 0, result.output
+
+
 def test_list_shows_the_newest_records_oldest_of_them_first(run: Run) -> None:
     assert indices(run("list", "--limit", "3", "--json")) == [27, 28, 29]
 
