@@ -126,6 +126,8 @@ def cluster_status(facts: ClusterFacts, position: Position) -> ClusterStatus:
     """Order what is known of one cluster."""
     ledger = facts.ledger
     unsettled = _unsettled(ledger, facts.waiting)
+    # A unit that waits for a newer state is settled at the one before: it counts once.
+    open_units = {unit.unit for unit in unsettled}
     applied = position.applied.get(ledger.cluster)
     return ClusterStatus(
         cluster=ledger.cluster,
@@ -133,7 +135,7 @@ def cluster_status(facts: ClusterFacts, position: Position) -> ClusterStatus:
         wanted=position.accepted,
         applied=applied,
         since=position.since.get(ledger.cluster, ""),
-        settled_units=sum(state.standing is Standing.SETTLED for state in ledger.units.values()),
+        settled_units=len(ledger.units.keys() - open_units),
         objects=len(ledger.entries),
         unsettled_units=unsettled,
         contested=tuple(map(str, sorted(facts.contested))),

@@ -62,6 +62,12 @@ def test_a_settled_cluster_at_the_wanted_commit_is_as_declared() -> None:
     assert state(FINE) is ClusterState.AS_DECLARED
 
 
+def test_a_unit_that_waits_for_a_newer_state_counts_once() -> None:
+    waiting = Waiting(FRAUD, WaitReason.CLUSTER_STALE, "connection refused")
+    found = cluster_status(replace(FINE, waiting=(waiting,)), POSITION)
+    assert (found.settled_units, len(found.unsettled_units)) == (0, 1)
+
+
 def test_a_settled_cluster_that_cannot_be_seen_is_stale() -> None:
     assert state(replace(FINE, trouble="connection refused")) is ClusterState.STALE
 
