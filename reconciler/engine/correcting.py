@@ -30,9 +30,12 @@ from reconciler.ports import Clock
 
 log = structlog.get_logger()
 
-RETRY_SECONDS = (5.0, 300.0)
-"""First and longest pause before another try when a correction failed. Each try is two records, and
-a namespace that somebody deleted may have had thousands of objects."""
+RETRY_SECONDS = (5.0, 60.0)
+"""First and longest pause before another try when a correction failed, but may succeed by itself."""
+
+REFUSED_RETRY_SECONDS = (5.0, 300.0)
+"""The same where it was refused. Each try is two records, and a namespace that somebody deleted may
+have had thousands of objects."""
 
 LOOK_AGAIN_SECONDS = 0.2
 """How soon an object that must not be touched now is looked at again: it costs no request."""
@@ -154,7 +157,8 @@ class Corrector:
                 self._remember(outcome.change)
             else:
                 log.warning("drift.not-corrected", object=str(key), reason=outcome.error.message)
-                self._put_off(key)
+                refused = not isinstance(outcome.error, Transient)
+                self._put_off(key, REFUSED_RETRY_SECONDS if refused else RETRY_SECONDS)
 
     def _remember(self, change: Change) -> None:
         now, key = self._clock.monotonic(), change.key
@@ -170,9 +174,9 @@ class Corrector:
             # It may have changed again while our write was in flight.
             self.look(key)
 
-    def _put_off(self, key: ObjectKey) -> None:
+    def _put_off(self, key: ObjectKey, bounds: tuple[float, float]) -> None:
         self._failures[key] += 1
-        seconds = backoff(self._failures[key], RETRY_SECONDS)
+        seconds = backoff(self._failures[key], bounds)
         self._not_before[key] = self._clock.monotonic() + seconds
         self._later(key, seconds)
 
