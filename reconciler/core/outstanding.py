@@ -111,7 +111,11 @@ def outstanding(
         if state.standing is Standing.HELD or not retry_refused or place in still_refused
         if state.refused_commit
     }
-    waits = _Waits(blocked, barred=_first_barred_stages(by_cluster, views, blocked))
+    waits = _Waits(
+        blocked,
+        barred=_first_barred_stages(by_cluster, views, blocked),
+        leaving=_leaving_stages(by_cluster),
+    )
     return tuple(
         _outstanding_in(
             view,
@@ -133,6 +137,17 @@ def _units_by_cluster(desired: DesiredState) -> dict[ClusterName, dict[UnitName,
     for (cluster, name), unit in desired.units.items():
         by_cluster[cluster][name] = unit
     return by_cluster
+
+
+def _leaving_stages(
+    by_cluster: Mapping[ClusterName, Mapping[UnitName, Unit]],
+) -> Mapping[UnitName, int]:
+    """When a unit leaves a cluster that wants it no more: after it has come to all that do."""
+    stages: dict[UnitName, int] = {}
+    for units in by_cluster.values():
+        for name, unit in units.items():
+            stages[name] = max(stages.get(name, 0), unit.stage + 1)
+    return stages
 
 
 def is_news(place: Place, digest: Digest, accepted: DesiredState | None) -> bool:
@@ -160,7 +175,7 @@ def _first_barred_stages(
 ) -> Mapping[UnitName, tuple[int, ClusterName, str]]:
     """Per unit, the earliest stage that cannot be reached now, and why."""
     barred: dict[UnitName, tuple[int, ClusterName, str]] = {}
-    waits = _Waits(blocked, barred={})
+    waits = _Waits(blocked, barred={}, leaving={})
     for view in views:
         units, states = by_cluster.get(view.cluster, {}), view.ledger.units
         # Unless something is wrong there, no unit of a cluster need be looked at.
@@ -180,6 +195,10 @@ class _Waits:
 
     blocked: Mapping[CommitSha, UnitState]
     barred: Mapping[UnitName, tuple[int, ClusterName, str]]
+    leaving: Mapping[UnitName, int]
+
+    def stage(self, name: UnitName, unit: Unit | None) -> int:
+        return unit.stage if unit else self.leaving.get(name, 0)
 
     def why(
         self, name: UnitName, unit: Unit | None, state: UnitState | None, stale: str
@@ -188,9 +207,9 @@ class _Waits:
             return Waiting(name, WaitReason.CLUSTER_STALE, stale)
         if wait := self._refused(name, unit, state):
             return wait
-        if unit and name in self.barred:
+        if name in self.barred:
             stage, cluster, reason = self.barred[name]
-            if stage < unit.stage:
+            if stage < self.stage(name, unit):
                 return Waiting(
                     name, WaitReason.EARLIER_STAGE, f"cluster {cluster} comes first: {reason}"
                 )
@@ -235,7 +254,8 @@ def _outstanding_in(
             continue
         if not settled:
             todo[name] = wanted_digest(unit)
-        candidates.extend(_candidates_of(name, unit, entries.get(name, ()), view, units))
+        known, stage = entries.get(name, ()), waits.stage(name, unit)
+        candidates.extend(_candidates_of(name, unit, known, view, units, stage=stage))
     if not view.snapshot.stale:
         candidates.extend(_orphans(view, units))
     return Outstanding(view.cluster, todo, tuple(candidates), tuple(waiting))
@@ -260,9 +280,10 @@ def _candidates_of(
     entries: Iterable[Entry],
     view: ClusterView,
     units: Mapping[UnitName, Unit],
+    *,
+    stage: int,
 ) -> Iterable[Candidate]:
     manifests = unit.manifests if unit else {}
-    stage = unit.stage if unit else 0
     for key, manifest in manifests.items():
         entry, live = view.ledger.entries.get(key), view.snapshot.get(key)
         if not as_left(manifest, entry, live):

@@ -242,3 +242,38 @@ async def test_a_cluster_that_the_repository_leaves_is_cleaned_within_the_budget
             lambda: world.clusters["two"].peek(config_map_key("a")) is None, seconds=60
         )
         assert world.value("a", "one") == "1"
+
+
+@pytest.mark.parametrize("away", ["staging", "next"])
+async def test_a_model_that_moves_to_another_cluster_is_served_until_it_is_there(away: str) -> None:
+    world = World("staging", "production", "next")
+    first = world.start_repository(files())
+    async with world.running() as engine:
+        await world.until_applied(engine, first)
+        world.clusters[ClusterName(away)].stop()
+        await asyncio.sleep(5)
+        moved = world.push(
+            {"rollouts/fraud.yaml": ROLLOUT.replace(b"env: production", b"env: next")}
+        )
+        await world.until(lambda: engine.books.position.accepted == moved)
+        await asyncio.sleep(600)
+        assert (served(world, "production"), served(world, "next")) == ("a", None)
+        world.clusters[ClusterName(away)].start()
+        await world.until_applied(engine, moved)
+        assert (served(world, "production"), served(world, "next")) == (None, "a")
+
+
+async def test_a_model_leaves_its_cluster_only_after_it_is_healthy_in_the_next() -> None:
+    world = World("staging", "production", "next")
+    first = world.start_repository(files())
+    async with world.running() as engine:
+        await world.until_applied(engine, first)
+        waves = ROLLOUT.replace(b"env: production", b"env: next")
+        world.push({"rollouts/fraud.yaml": waves, **{"models/fraud.yaml": model(STUCK)}})
+        await world.until(lambda: served(world, "staging") == STUCK)
+        make_ready(world, "staging")
+        await world.until(lambda: served(world, "next") == STUCK)
+        await asyncio.sleep(60)
+        assert served(world, "production") == "a"
+        make_ready(world, "next")
+        await world.until(lambda: served(world, "production") is None)
