@@ -31,7 +31,7 @@ from reconciler.ports import Clock
 log = structlog.get_logger()
 
 RETRY_SECONDS = (5.0, 60.0)
-"""First and longest pause before another try when a correction failed, but may succeed by itself."""
+"""First and longest pause before another try when a correction failed, and may pass by itself."""
 
 REFUSED_RETRY_SECONDS = (5.0, 300.0)
 """The same where it was refused. Each try is two records, and a namespace that somebody deleted may
