@@ -27,7 +27,6 @@ from reconciler.core.ownership import (
     owned_fields,
     rendered,
     steps,
-    takers,
 )
 from reconciler.core.redaction import redacted
 
@@ -43,7 +42,6 @@ __all__ = [
     "owned_fields",
     "redacted",
     "restarts",
-    "takers",
 ]
 
 

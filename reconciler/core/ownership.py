@@ -14,13 +14,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Final, TypeAlias, cast
 
 import orjson
 
-from reconciler.core.errors import Cause
 from reconciler.core.identifiers import Digest
 from reconciler.core.manifests import (
     COMMIT_ANNOTATION,
@@ -229,49 +228,6 @@ def item_key(key: str) -> tuple[tuple[str, ...], tuple[JsonValue, ...]]:
 def set_value(key: str) -> JsonValue:
     """The item that a key such as `v:"example.com/finalizer"` stands for."""
     return cast(JsonValue, orjson.loads(key[2:]))
-
-
-def takers(before_fields: FieldSet | None, body: JsonObject) -> tuple[Cause, ...]:
-    """Who now owns the fields that we owned before and own no longer, one Cause per field."""
-    if not before_fields:
-        return ()
-    ours = owned_fields(body) or {}
-    entries = [entry for entry in _entries(body) if entry.get("fieldsV1") is not ours]
-    taken = [
-        Cause(field=rendered(steps(trail)), message=_taking(entry), manager=_manager(entry))
-        for trail in _lost(without_provenance(before_fields), ours, ())
-        for entry in entries
-        if _has(cast(FieldSet, entry.get("fieldsV1") or {}), trail)
-    ]
-    return tuple(sorted(taken))
-
-
-def _lost(before: FieldSet, now: FieldSet, trail: Trail) -> Iterator[Trail]:
-    for key, inner in before.items():
-        if key not in now and (not inner or key == "."):
-            yield (trail, key)
-        elif inner:
-            yield from _lost(inner, now.get(key) or {}, (trail, key))
-
-
-def _has(fields: FieldSet, trail: Trail) -> bool:
-    inner = fields
-    for key in steps(trail):
-        if key not in inner:
-            return False
-        inner = inner[key]
-    return True
-
-
-def _manager(entry: JsonObject) -> str:
-    return str(entry.get("manager") or "")
-
-
-def _taking(entry: JsonObject) -> str:
-    verb = "applied" if entry.get("operation") == "Apply" else "updated"
-    through = f" through {entry['subresource']}" if entry.get("subresource") else ""
-    since = f" at {entry['time']}" if entry.get("time") else ""
-    return f"{verb} by {_manager(entry)}{through}{since}"
 
 
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+")

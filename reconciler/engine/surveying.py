@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 from reconciler.core.desired import DesiredState
-from reconciler.core.errors import Transient
+from reconciler.core.errors import Corrupt, Transient
 from reconciler.core.identifiers import ClusterName, CommitSha, GroupVersionKind, short
 from reconciler.core.intent import intent_plan
 from reconciler.core.kinds.repository import RepositorySpec
@@ -110,7 +110,11 @@ class Surveyor:
         if accepted is None:
             return None
         result = await self._compiler.compile(accepted, rules=None)
-        assert not isinstance(result, Invalid), f"{short(accepted)} was accepted, so it is valid"
+        if isinstance(result, Invalid):
+            raise Corrupt(
+                f"the accepted commit {short(accepted)} is not valid for this release",
+                hint="plan with the release that accepted it",
+            )
         return result.compilation.state.policy
 
     def _other_name(self, desired: DesiredState) -> Problem:

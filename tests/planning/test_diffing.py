@@ -18,7 +18,6 @@ from reconciler.core.diffing import (
     owned_digest,
     owned_fields,
     restarts,
-    takers,
 )
 from reconciler.core.identifiers import DocumentPath
 from reconciler.core.manifests import JsonObject, Manifest, Source, manifest_of
@@ -131,29 +130,6 @@ def test_items_that_share_an_associative_key_both_count() -> None:
         env += [{"name": "LOG_LEVEL", "value": second}]
     assert owned_digest(before) != owned_digest(after)
     assert field_changes(before, after)[0]
-
-
-def test_takers_names_who_edited_our_field() -> None:
-    before = owned_fields(observed("configmap"))
-    causes = takers(before, observed("configmap-edited"))
-    assert [(cause.field, cause.manager) for cause in causes] == [
-        (".data.threshold", "kubectl-edit")
-    ]
-
-
-def test_takers_tells_a_scaling_from_an_edit() -> None:
-    causes = takers(owned_fields(observed("deployment")), observed("deployment-edited"))
-    assert [(cause.field, cause.manager) for cause in causes] == [
-        (".spec.replicas", "kubectl"),
-        (".spec.template.spec.containers[name=model].image", "kubectl-set"),
-    ]
-    assert "through scale" in causes[0].message
-
-
-def test_nobody_took_what_is_still_ours() -> None:
-    body = observed("deployment")
-    assert takers(owned_fields(body), body) == ()
-    assert takers(None, body) == ()
 
 
 def test_a_creation_shows_what_we_set_and_counts_what_the_server_added() -> None:
