@@ -162,7 +162,7 @@ def test_a_change_of_any_value_we_own_moves_the_digest_and_is_shown(
 
 
 @given(fields_of_objects(), st.data())
-def test_the_loss_of_a_field_to_another_manager_moves_the_digest_and_names_it(
+def test_the_loss_of_a_field_to_another_manager_moves_the_digest(
     fields: list[Field], data: st.DataObject
 ) -> None:
     ours = [field for field in fields if field.ours]
