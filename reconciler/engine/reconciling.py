@@ -37,7 +37,7 @@ from reconciler.core.outstanding import (
     outstanding,
 )
 from reconciler.core.planning import plan
-from reconciler.core.plans import Plan
+from reconciler.core.plans import Plan, WaitReason
 from reconciler.core.problems import Problem
 from reconciler.core.refusing import culprits
 from reconciler.core.restoring import is_as_settled
@@ -139,6 +139,10 @@ class Reconciler:
                 desired, views, every_object=every_object, retry_refused=again
             )
             self.plan = made
+            if _unseen(made) and head != self._books.position.accepted:
+                # No API server was asked: that is not the same as none having refused.
+                await self._fall_back()
+                return False
             if not made.refused:
                 await self._decisions.forget_refusal(head)
                 return await self._carry_out(desired, made, work)
@@ -347,3 +351,13 @@ class Reconciler:
                 log.warning("restore.interrupted", cluster=cluster, reason=error.message)
                 done = False
         return done
+
+
+def _unseen(made: Plan) -> bool:
+    """Whether something waits for a cluster that cannot be seen, and nothing could be looked at."""
+    stale = any(
+        wait.reason is WaitReason.CLUSTER_STALE
+        for cluster in made.clusters
+        for wait in cluster.waiting
+    )
+    return stale and not any(made.all_changes())

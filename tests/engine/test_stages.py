@@ -255,7 +255,7 @@ async def test_a_model_that_moves_to_another_cluster_is_served_until_it_is_there
         moved = world.push(
             {"rollouts/fraud.yaml": ROLLOUT.replace(b"env: production", b"env: next")}
         )
-        await world.until(lambda: engine.books.position.accepted == moved)
+        await world.until(lambda: engine.branch.head == moved)
         await asyncio.sleep(600)
         assert (served(world, "production"), served(world, "next")) == ("a", None)
         world.clusters[ClusterName(away)].start()
@@ -277,3 +277,17 @@ async def test_a_model_leaves_its_cluster_only_after_it_is_healthy_in_the_next()
         assert served(world, "production") == "a"
         make_ready(world, "next")
         await world.until(lambda: served(world, "production") is None)
+
+
+async def test_a_commit_that_no_api_server_has_seen_is_not_in_force() -> None:
+    world = World()
+    first = world.start_repository({"apps/web/a.yaml": config_map("a")})
+    async with world.running() as engine:
+        await world.until_applied(engine, first)
+        world.cluster.stop()
+        second = world.push({"apps/web/a.yaml": config_map("a", "2")})
+        await world.until(lambda: engine.branch.head == second)
+        await asyncio.sleep(5)
+        assert engine.books.position.accepted == first
+        world.cluster.start()
+        await world.until_applied(engine, second)
