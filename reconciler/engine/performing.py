@@ -114,6 +114,8 @@ class Performer:
     async def _intend(
         self, session: ClusterSession, changes: Sequence[Change], context: Context
     ) -> Sequence[int]:
+        # A leader that was paused must not write over the ledger of the one after it either.
+        session.tenure.require()
         entries = self._books.ledger(session.name).entries
         expected = tuple(
             Entry(
