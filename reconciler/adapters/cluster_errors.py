@@ -66,9 +66,10 @@ def error_of(
     text = where + safe_message(str(answer.get("message") or f"HTTP {status}"))
     match status:
         case 401:
-            return Forbidden(
-                f"{where}the API server does not accept our credentials",
-                hint="check the token or client certificate in the kubeconfig",
+            # A token that lapsed says nothing about what was asked: it must not undo a commit.
+            return Unavailable(
+                f"{where}the API server does not accept our credentials; "
+                "check the token or client certificate in the kubeconfig"
             )
         case 403:
             return Forbidden(text, causes=_causes(answer), hint=_hint_forbidden(answer))

@@ -47,7 +47,7 @@ def everything_said(error: FairleadError) -> str:
     ("code", "reason", "expected"),
     [
         (400, "BadRequest", Invalid),
-        (401, "Unauthorized", Forbidden),
+        (401, "Unauthorized", Unavailable),
         (403, "Forbidden", Forbidden),
         (405, "MethodNotAllowed", Refused),
         (408, "Timeout", Unavailable),
