@@ -128,7 +128,7 @@ class Running:
 
     async def until_ready(self) -> None:
         async with asyncio.timeout(20):
-            while await asyncio.to_thread(self._ask_ready) != 200:  # noqa: ASYNC110  As probes do.
+            while await asyncio.to_thread(self._ask_ready) != 200:
                 await asyncio.sleep(0.01)
 
     def _ask_ready(self) -> int:

@@ -30,7 +30,7 @@ async def daemons(tmp_path: Path) -> DaemonWorld:
 async def until_writing(daemons: DaemonWorld) -> None:
     """Wait until an intent is recorded and its outcome is not."""
     async with asyncio.timeout(20):
-        while not await daemons.world.store.pending():  # noqa: ASYNC110  A store tells nobody.
+        while not await daemons.world.store.pending():
             await asyncio.sleep(0)
 
 
