@@ -85,8 +85,8 @@ def verification_text(verification: Verification) -> Iterable[str]:
         yield f"{finding.code}: {printable(finding.message)}"
     unsigned = verification.size - verification.covered
     yield (
-        f"{verification.size} records, root {verification.root.hex()}; "
-        f"{verification.checkpoints} signed checkpoints cover {verification.covered}"
+        f"{verification.size} records, {verification.covered} of them under a signed checkpoint; "
+        f"root {verification.root.hex()}"
     )
     if unsigned > 0:
         yield f"{unsigned} newest records are not signed yet"
