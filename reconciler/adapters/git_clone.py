@@ -14,7 +14,7 @@ import pygit2
 
 from reconciler.adapters.git_lane import Lane
 from reconciler.adapters.git_objects import Damaged, GitObjects
-from reconciler.adapters.git_signatures import SignatureVerifier
+from reconciler.adapters.git_signatures import SignatureVerifier, verified_history
 from reconciler.core.commits import Commit, TreeDifference
 from reconciler.core.errors import Corrupt, Missing
 from reconciler.core.identifiers import BlobId, CommitSha
@@ -56,20 +56,12 @@ class GitClone:
         return await self._read(lambda _, objects: objects.read(blobs))
 
     async def range(self, base: CommitSha | None, head: CommitSha) -> tuple[Commit, ...]:
-        return await self._read(lambda _, objects: self._range(objects, base, head))
+        return await self._read(
+            lambda _, objects: verified_history(objects, self._verifier, base=base, head=head)
+        )
 
     def close(self) -> None:
         self._lane.close()
-
-    def _range(
-        self, objects: GitObjects, base: CommitSha | None, head: CommitSha
-    ) -> tuple[Commit, ...]:
-        commits = objects.history(base, head)
-        if self._verifier is None:
-            return commits
-        unverified = objects.history(base, head, hidden=self._verifier.trusted)
-        signed = {c.sha: c for c in self._verifier.verify(unverified, objects)}
-        return tuple(signed.get(commit.sha, commit) for commit in commits)
 
     async def _read(self, call: Callable[[pygit2.Repository, GitObjects], _Result]) -> _Result:
         def attempt() -> _Result:

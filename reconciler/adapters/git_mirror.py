@@ -31,7 +31,7 @@ from reconciler.adapters.git_lane import Lane
 from reconciler.adapters.git_objects import Damaged, GitObjects
 from reconciler.adapters.git_packs import consolidate
 from reconciler.adapters.git_remotes import GitSource, Remote
-from reconciler.adapters.git_signatures import SignatureVerifier
+from reconciler.adapters.git_signatures import SignatureVerifier, verified_history
 from reconciler.core.commits import Commit, TreeDifference
 from reconciler.core.errors import Missing, Unavailable
 from reconciler.core.identifiers import BlobId, CommitSha, short
@@ -79,7 +79,9 @@ class GitMirror:
         return await self._read(lambda objects: objects.read(blobs))
 
     async def range(self, base: CommitSha | None, head: CommitSha) -> tuple[Commit, ...]:
-        return await self._read(lambda objects: self._verified_range(objects, base, head))
+        return await self._read(
+            lambda objects: verified_history(objects, self._verifier, base=base, head=head)
+        )
 
     def close(self) -> None:
         """End the threads; one that waits for a server ends with the process."""
@@ -177,17 +179,6 @@ class GitMirror:
 
     def _resolved(self, revision: str) -> str:
         return (self._head() if revision == self._remote.branch else None) or revision
-
-    def _verified_range(
-        self, objects: GitObjects, base: CommitSha | None, head: CommitSha
-    ) -> tuple[Commit, ...]:
-        commits = objects.history(base, head)
-        if self._verifier is None:
-            return commits
-        unverified = objects.history(base, head, hidden=self._verifier.trusted)
-        signed = self._verifier.verify(unverified, objects)
-        by_sha = {commit.sha: commit for commit in signed}
-        return tuple(by_sha.get(commit.sha, commit) for commit in commits)
 
 
 def _fetch_into(repository: pygit2.Repository, remote: Remote) -> CommitSha:

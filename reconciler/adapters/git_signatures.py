@@ -108,6 +108,25 @@ class SignatureVerifier:
             self._signers.setdefault(signer.key, []).append(signer)
 
 
+def verified_history(
+    objects: GitObjects,
+    verifier: SignatureVerifier | None,
+    *,
+    base: CommitSha | None,
+    head: CommitSha,
+) -> tuple[Commit, ...]:
+    """Commits reachable from `head` and not from `base`, oldest first, with their signers.
+
+    Without a verifier nobody's signature is looked at. Raises Untrusted as `verify` does.
+    """
+    commits = objects.history(base, head)
+    if verifier is None:
+        return commits
+    unverified = objects.history(base, head, hidden=verifier.trusted)
+    signed = {commit.sha: commit for commit in verifier.verify(unverified, objects)}
+    return tuple(signed.get(commit.sha, commit) for commit in commits)
+
+
 def split_signature(raw: bytes) -> tuple[bytes, bytes]:
     """What was signed, and the signature, of a commit object.
 
