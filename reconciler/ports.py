@@ -23,7 +23,8 @@ from reconciler.core.identifiers import (
     ObjectKey,
 )
 from reconciler.core.ledger import Ledger, LedgerUpdate, Position
-from reconciler.core.manifests import JsonObject
+from reconciler.core.manifests import JsonObject, JsonValue
+from reconciler.core.samples import QueryPoint
 
 
 class Clock(Protocol):
@@ -144,6 +145,76 @@ class Cluster(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """One ready pod of a model. `uid` tells a restarted one from the one before."""
+
+    namespace: str
+    name: str
+    uid: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a replica answered over HTTP."""
+
+    status: int
+    body: bytes
+
+
+class Replicas(Protocol):
+    """The model servers of one cluster, each asked by itself."""
+
+    async def find(self, namespace: str, labels: Mapping[str, str]) -> Sequence[Replica]:
+        """Ready pods that have all the labels, by name. Transient when nobody answers."""
+        ...
+
+    async def get(self, replica: Replica, port: int, path: str) -> Answer:
+        """Unavailable when the replica does not answer in time; any status is an answer."""
+        ...
+
+    async def post(self, replica: Replica, port: int, path: str, body: JsonValue) -> Answer: ...
+
+    async def close(self) -> None: ...
+
+
+class MetricsSource(Protocol):
+    """A provider of time series that answers PromQL."""
+
+    async def instant(self, expression: str) -> QueryPoint:
+        """The value now of an expression that gives one; the trouble is in the point."""
+        ...
+
+    async def over(
+        self, expression: str, *, start: float, end: float, step: float
+    ) -> Sequence[QueryPoint]:
+        """Its values between two times (seconds since the epoch), one each `step` seconds.
+
+        Transient when nobody answers, Invalid when the expression is wrong.
+        """
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Publisher(Protocol):
+    """Writes the one thing to Git that the daemon writes by itself: the revert of a bad commit."""
+
+    async def push_revert(self, commit: CommitSha, *, reason: str) -> CommitSha:
+        """Push the commit that undoes `commit` to the branch, on top of its newest head.
+
+        `reason` goes into the message. Returns the pushed commit, or the one that was pushed
+        before for the same commit. RevertConflict when later commits touched the same places,
+        Refused when the remote does not take it, Transient when it is away.
+        """
+        ...
+
+    async def push_revert_branch(self, commit: CommitSha, *, reason: str) -> str:
+        """Push it to a branch of its own, for a pull request; returns the name of the branch."""
+        ...
 
 
 class Tenure(Protocol):
