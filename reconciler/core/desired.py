@@ -7,8 +7,8 @@ object is declared twice in a cluster, and the policy in force and its own polic
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from reconciler.core.identifiers import (
@@ -19,7 +19,7 @@ from reconciler.core.identifiers import (
     ObjectKey,
     UnitName,
 )
-from reconciler.core.kinds import Cluster, Model, Rollout
+from reconciler.core.kinds import Cluster, Evaluation, Gate, Model, Rollout
 from reconciler.core.kinds.repository import RepositorySpec
 from reconciler.core.manifests import Manifest, digest_of
 
@@ -68,3 +68,12 @@ class DesiredState:
     rollouts: Mapping[str, Rollout]
     models: Mapping[str, Model]
     notices: tuple[str, ...]
+    gates: Mapping[str, Gate] = field(default_factory=dict)
+    evaluations: Mapping[str, Evaluation] = field(default_factory=dict)
+
+    def places_of(self, rollout: str) -> Iterator[tuple[tuple[ClusterName, UnitName], Unit]]:
+        """The units of a rollout, one for each of its clusters."""
+        name = UnitName(f"rollout/{rollout}")
+        for cluster in self.clusters:
+            if unit := self.units.get((ClusterName(cluster), name)):
+                yield (ClusterName(cluster), name), unit

@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 
 from reconciler.core.audit.records import AuditRecord
 from reconciler.core.identifiers import ClusterName, ObjectKey, UnitName
 from reconciler.core.ledger import Entry, Ledger, LedgerUpdate, Position, UnitState
+from reconciler.core.manifests import JsonObject
 from reconciler.ports import StateStore
 
 
@@ -42,6 +44,7 @@ class Books:
         self._store = store
         self._clusters = {name: _ClusterBooks(ledger) for name, ledger in ledgers.items()}
         self._position = position
+        self._positioning = asyncio.Lock()
 
     @classmethod
     async def open(cls, store: StateStore, clusters: Sequence[ClusterName]) -> Books:
@@ -70,13 +73,17 @@ class Books:
         *,
         updates: Sequence[LedgerUpdate] = (),
         position: Position | None = None,
+        journal: Mapping[str, JsonObject | None] | None = None,
     ) -> Sequence[int]:
         """Append records and make the updates, durably and together; returns record indexes.
+
+        The journal is not taken from `position`, which may have been made a while ago, but is the
+        one of now with the rollouts of `journal` put in; None takes one out.
 
         Once the transaction has begun it is seen through even when the caller is cancelled:
         otherwise memory could miss what the database has.
         """
-        writing = asyncio.ensure_future(self._write(records, updates, position))
+        writing = asyncio.ensure_future(self._write(records, updates, position, journal or {}))
         try:
             return await asyncio.shield(writing)
         except asyncio.CancelledError:
@@ -88,10 +95,27 @@ class Books:
         records: Sequence[AuditRecord],
         updates: Sequence[LedgerUpdate],
         position: Position | None,
+        journal: Mapping[str, JsonObject | None],
+    ) -> Sequence[int]:
+        if position is None and not journal:
+            return await self._append(records, updates, None)
+        # Passes and rollouts both write the position: one at a time, or one would undo the other.
+        async with self._positioning:
+            now = self._position
+            entries = {**now.journal, **journal}
+            kept = {name: body for name, body in entries.items() if body is not None}
+            merged = replace(position or now, journal=kept)
+            indexes = await self._append(records, updates, merged)
+            self._position = merged
+            return indexes
+
+    async def _append(
+        self,
+        records: Sequence[AuditRecord],
+        updates: Sequence[LedgerUpdate],
+        position: Position | None,
     ) -> Sequence[int]:
         indexes = await self._store.append(records, updates=updates, position=position)
         for update in updates:
             self._clusters[update.cluster].update(update)
-        if position is not None:
-            self._position = position
         return indexes

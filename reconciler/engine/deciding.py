@@ -22,6 +22,7 @@ from reconciler.core.outstanding import Outstanding, Place
 from reconciler.core.plans import Plan
 from reconciler.core.problems import Problem, errors_among
 from reconciler.core.refusing import culprits, refusal_text, refusal_updates
+from reconciler.core.rollouts.courses import Course
 from reconciler.engine.books import Books
 from reconciler.engine.executing import Group
 from reconciler.engine.performing import Context
@@ -41,9 +42,11 @@ class Decisions:
         self._clock = clock
         self._context = context
 
-    async def accept(self, desired: DesiredState, made: Plan, groups: Sequence[Group]) -> None:
+    async def accept(self, course: Course, made: Plan, groups: Sequence[Group]) -> None:
         """Record that the commit is in force, before anything of it is written."""
+        desired = course.state
         position = self._books.position
+        accepted = position.accepted
         updates = self._progressing(groups)
         records: list[AuditRecord] = []
         if desired.commit != position.accepted:
@@ -51,10 +54,13 @@ class Decisions:
             records.append(self._decision(desired.commit, Verb.ACCEPT, made.digest, "ok", detail))
             position = replace(position, accepted=desired.commit, refused=None, explanation="")
         if not groups:
-            position = self.applied(position, desired, updates)
+            position = self.applied(position, course, updates)
+        records += [self._revision(course, name, body) for name, body in course.news.items()]
         if records or updates or position != self._books.position:
-            await self._books.write(records, updates=updates, position=position)
-        if records:
+            await self._books.write(
+                records, updates=updates, position=position, journal=course.news
+            )
+        if desired.commit != accepted:
             log.info("commit.accepted", commit=desired.commit, plan=made.digest)
 
     def _progressing(self, groups: Sequence[Group]) -> list[LedgerUpdate]:
@@ -74,13 +80,24 @@ class Decisions:
                     states.setdefault(cluster, []).append(state)
         return [LedgerUpdate(cluster, units=tuple(units)) for cluster, units in states.items()]
 
+    def _revision(self, course: Course, name: str, body: JsonObject | None) -> AuditRecord:
+        """What the commit does to a rollout, from which all of its later positions follow."""
+        commit = course.target.commit
+        detail: JsonObject = {"rollout": name, "state": body}
+        return self._decision(commit, Verb.ROLLOUT, None, "revise", detail)
+
     def applied(
-        self, position: Position, desired: DesiredState, updates: Sequence[LedgerUpdate]
+        self, position: Position, course: Course, updates: Sequence[LedgerUpdate]
     ) -> Position:
-        """The position with every cluster in which all units are settled moved up to the commit."""
+        """The position with every cluster in which all units are settled moved up to the commit.
+
+        Not where a rollout is still on its way, or had to go back.
+        """
+        desired = course.state
+        unfinished = {cluster for cluster, _ in course.staged.unfinished}
         applied, since = dict(position.applied), dict(position.since)
         for cluster in self._books.clusters:
-            if applied.get(cluster) == desired.commit:
+            if applied.get(cluster) == desired.commit or cluster in unfinished:
                 continue
             if self._all_settled(cluster, desired, updates):
                 applied[cluster] = desired.commit
@@ -102,9 +119,9 @@ class Decisions:
             for name, state in states.items()
         )
 
-    async def note_applied(self, desired: DesiredState) -> None:
+    async def note_applied(self, course: Course) -> None:
         """Move the clusters up in which everything is settled by now."""
-        position = self.applied(self._books.position, desired, [])
+        position = self.applied(self._books.position, course, [])
         if position != self._books.position:
             await self._books.write([], position=position)
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 from reconciler.core.desired import DesiredState
-from reconciler.core.identifiers import ClusterName, CommitSha, UnitName
+from reconciler.core.identifiers import ClusterName, CommitSha, Digest, UnitName
 from reconciler.core.ledger import UnitState
 from reconciler.core.outstanding import NO_OBJECTS, Outstanding, Place, is_news
 from reconciler.core.plans import Change, Plan
@@ -25,8 +26,12 @@ def groups_of(
     desired: DesiredState,
     accepted: DesiredState | None,
     states: Mapping[Place, UnitState],
+    rollouts: AbstractSet[UnitName] = frozenset(),
 ) -> tuple[Group, ...]:
     """The newest commit's group first, then one for each commit with units left over.
+
+    Each of `rollouts`, which are on their way step by step, is a group of its own: it has its own
+    way back, and must wait for no other.
 
     `accepted` is the state in force before; without one, everything is the first sync's. `states`
     are those of the units before this plan.
@@ -39,13 +44,7 @@ def groups_of(
     for cluster, unit in changes:
         wanted = desired.units.get((cluster, unit))
         digests.setdefault((cluster, unit), wanted.digest if wanted else NO_OBJECTS)
-    newest = [place for place in digests if is_news(place, digests[place], accepted)]
-    places = {(plan.head, UnitName("")): newest} if newest else {}
-    for place in sorted(digests.keys() - set(newest)):
-        origin = _origin(states.get(place))
-        # What no commit explains, such as orphans, stands alone.
-        alone = UnitName("") if origin else place[1]
-        places.setdefault((origin or plan.head, alone), []).append(place)
+    places = _parted(plan, digests, accepted=accepted, states=states, rollouts=rollouts)
     return tuple(
         Group(
             head=plan.head,
@@ -56,6 +55,32 @@ def groups_of(
         )
         for (origin, _), group in places.items()
     )
+
+
+def _parted(
+    plan: Plan,
+    digests: Mapping[Place, Digest],
+    *,
+    accepted: DesiredState | None,
+    states: Mapping[Place, UnitState],
+    rollouts: AbstractSet[UnitName],
+) -> Mapping[tuple[CommitSha, UnitName], list[Place]]:
+    """Which places are one group, by the commit that they are from and, if alone, their unit."""
+    newest = [
+        place
+        for place in digests
+        if place[1] not in rollouts and is_news(place, digests[place], accepted)
+    ]
+    places = {(plan.head, UnitName("")): newest} if newest else {}
+    for place in sorted(digests.keys() - set(newest)):
+        if place[1] in rollouts:
+            places.setdefault((plan.head, place[1]), []).append(place)
+            continue
+        origin = _origin(states.get(place))
+        # What no commit explains, such as orphans, stands alone.
+        alone = UnitName("") if origin else place[1]
+        places.setdefault((origin or plan.head, alone), []).append(place)
+    return places
 
 
 def _origin(state: UnitState | None) -> CommitSha | None:

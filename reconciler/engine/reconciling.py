@@ -35,20 +35,23 @@ from reconciler.core.outstanding import (
     entries_by_unit,
     is_news,
     outstanding,
+    wanted_digest,
 )
 from reconciler.core.planning import plan
 from reconciler.core.plans import Plan, WaitReason
 from reconciler.core.problems import Problem
 from reconciler.core.refusing import culprits
 from reconciler.core.restoring import is_as_settled
+from reconciler.core.rollouts.courses import Course
 from reconciler.engine.books import Books
 from reconciler.engine.concurrency import bounded, together
 from reconciler.engine.deciding import Decisions
-from reconciler.engine.executing import Executor, Group
+from reconciler.engine.executing import Executor, Group, Superseded
 from reconciler.engine.fetching import Compiler, Invalid, verify_history
 from reconciler.engine.grouping import groups_of
 from reconciler.engine.leading import Leader
 from reconciler.engine.performing import Context
+from reconciler.engine.positions import Positions
 from reconciler.engine.previewing import preview
 from reconciler.engine.settling import SettledUnits
 from reconciler.engine.viewing import views_of
@@ -82,7 +85,10 @@ class Reconciler:
         self.superseded = asyncio.Event()
         self._settled = SettledUnits(repository, books)
         self._decisions = Decisions(books, clock, context)
+        self.positions = Positions(books, clock)
         self.accepted: DesiredState | None = None
+        self.course: Course | None = None
+        """What the last pass was to make true."""
         self.plan: Plan | None = None
         self.problems: tuple[Problem, ...] = ()
 
@@ -132,11 +138,12 @@ class Reconciler:
             # Keys are kept outside Git, so this may become right without a commit.
             return done and not isinstance(error, Untrusted | Misconfigured)
         if desired is not None:
-            views = await self._views(desired)
+            course = self.positions.course(desired)
+            views = await self._views(course.state)
             # What was refused is asked again, or it would seem to be in force by and by.
             again = retry_refused or head == self._books.position.refused
             made, work = await self._plan_new(
-                desired, views, every_object=every_object, retry_refused=again
+                course, views, every_object=every_object, retry_refused=again
             )
             self.plan = made
             if _unseen(made) and head != self._books.position.accepted:
@@ -145,8 +152,8 @@ class Reconciler:
                 return False
             if not made.refused:
                 await self._decisions.forget_refusal(head)
-                return await self._carry_out(desired, made, work)
-            together = self._news(work, head)
+                return await self._carry_out(course, made, work)
+            together = self._news(work, course.target)
             await self._decisions.refuse_plan(made, work, together=together)
         return await self._fall_back()
 
@@ -186,27 +193,35 @@ class Reconciler:
         """Go on with the last good commit, which stays in force while a newer one is refused."""
         if self.accepted is None:
             return True
-        views = await self._views(self.accepted)
-        work = outstanding(self.accepted, views, fallback=True)
-        made = await self._plan(self.accepted, views, work)
+        course = self.positions.course(self.accepted)
+        views = await self._views(course.state)
+        work = outstanding(course.state, views, fallback=True)
+        made = await self._plan(course.state, views, work)
         if made.refused:
             await self._decisions.set_aside(made, work)
             return True
-        return await self._carry_out(self.accepted, made, work)
+        return await self._carry_out(course, made, work)
 
-    async def _carry_out(
-        self, desired: DesiredState, made: Plan, work: Sequence[Outstanding]
-    ) -> bool:
+    async def _carry_out(self, course: Course, made: Plan, work: Sequence[Outstanding]) -> bool:
         groups = groups_of(
-            made, work, desired=desired, accepted=self.accepted, states=self._states(work)
+            made,
+            work,
+            desired=course.state,
+            accepted=self.accepted,
+            states=self._states(work),
+            rollouts={unit for _, unit in course.staged.fallback},
         )
-        executor = self._executor(desired, resumed=self._resumed(desired))
-        await self._decisions.accept(desired, made, groups)
-        self.accepted = desired
+        executor = self._executor(course, resumed=self._resumed(course))
+        async with self.positions.moving:
+            if not self.positions.stands(course):
+                # A rollout moved while the plan was made: it is of a position that is over.
+                raise Superseded
+            await self._decisions.accept(course, made, groups)
+        self.accepted, self.course = course.target, course
         with tracer.start_as_current_span("execute", attributes={"fairlead.plan": made.digest}):
-            results = await self._execute(executor, desired, made, groups)
+            results = await self._execute(executor, course.state, made, groups)
         # Groups that settle at the same moment do not see each other.
-        await self._decisions.note_applied(desired)
+        await self._decisions.note_applied(course)
         return all(results) and not any(cluster.waiting for cluster in made.clusters)
 
     async def _views(self, desired: DesiredState) -> Sequence[ClusterView]:
@@ -214,7 +229,7 @@ class Reconciler:
 
     async def _plan_new(
         self,
-        desired: DesiredState,
+        course: Course,
         views: Sequence[ClusterView],
         *,
         every_object: bool,
@@ -225,30 +240,33 @@ class Reconciler:
         aside: set[Place] = set()
         while True:
             work = outstanding(
-                desired,
+                course.state,
                 views,
                 every_object=every_object,
                 retry_refused=retry_refused,
                 still_refused=aside,
             )
-            made = await self._plan(desired, views, work)
+            made = await self._plan(course.state, views, work)
             guilty = culprits(made).keys()
             known = {(item.cluster, unit) for item in work for unit in item.units}
-            if not guilty or not guilty <= known or guilty & self._news(work, desired.commit):
+            if not guilty or not guilty <= known or guilty & self._news(work, course.target):
                 return made, work
             aside |= guilty
             await self._decisions.set_aside(made, work)
 
-    def _news(self, work: Sequence[Outstanding], head: CommitSha) -> AbstractSet[Place]:
-        """Units that this very commit changes."""
+    def _news(self, work: Sequence[Outstanding], target: DesiredState) -> AbstractSet[Place]:
+        """Units that this very commit changes. A step of a rollout is not its commit's news."""
         news = set()
         for item in work:
             states = self._books.ledger(item.cluster).units if item.units else {}
             for name, digest in item.units.items():
-                state = states.get(name)
-                refused_before = state and state.refused == digest and state.refused_commit != head
-                if not refused_before and is_news((item.cluster, name), digest, self.accepted):
-                    news.add((item.cluster, name))
+                place, state = (item.cluster, name), states.get(name)
+                refused_before = (
+                    state and state.refused == digest and state.refused_commit != target.commit
+                )
+                declared = wanted_digest(target.units.get(place))
+                if not refused_before and is_news(place, declared, self.accepted):
+                    news.add(place)
         return news
 
     async def _plan(
@@ -303,28 +321,31 @@ class Reconciler:
             for name, state in self._books.ledger(item.cluster).units.items()
         }
 
-    def _resumed(self, desired: DesiredState) -> Mapping[Place, Unit]:
+    def _resumed(self, course: Course) -> Mapping[Place, Unit]:
         """Units that an earlier pass began to change and did not see through."""
+        wanted = {**course.state.units, **course.staged.needed}
         return {
             (cluster, name): unit
             for cluster in self._leader.sessions
             for name, state in self._books.ledger(cluster).units.items()
-            if state.standing is Standing.PROGRESSING
-            and (unit := desired.units.get((cluster, name)))
+            if state.standing is Standing.PROGRESSING and (unit := wanted.get((cluster, name)))
         }
 
-    def _executor(self, desired: DesiredState, *, resumed: Mapping[Place, Unit]) -> Executor:
+    def _executor(self, course: Course, *, resumed: Mapping[Place, Unit]) -> Executor:
+        async def settled(place: Place) -> Unit | None:
+            return course.staged.fallback.get(place) or await self._settled.get(place)
+
         return Executor(
             sessions=self._leader.sessions,
             books=self._books,
             clock=self._clock,
             superseded=self.superseded,
             resumed=resumed,
-            settled_unit=self._settled.get,
+            settled_unit=settled,
             position_after=lambda updates: self._decisions.applied(
-                self._books.position, desired, updates
+                self._books.position, course, updates
             ),
-            health_seconds=desired.policy.defaults.health_timeout.total_seconds(),
+            health_seconds=course.target.policy.defaults.health_timeout.total_seconds(),
         )
 
     async def restore_held(self, cluster: ClusterName) -> bool:
@@ -340,7 +361,7 @@ class Reconciler:
         ]
         if self.accepted is None or not held:
             return True
-        executor = self._executor(self.accepted, resumed={})
+        executor = self._executor(self.positions.course(self.accepted), resumed={})
         entries, done = entries_by_unit(ledger), True
         for state in held:
             if is_as_settled(state, entries.get(state.unit, ())):

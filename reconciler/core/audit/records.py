@@ -32,6 +32,8 @@ class Verb(StrEnum):
     APPLY = "apply"
     DELETE = "delete"
     HOLD = "hold-unit"
+    ROLLOUT = "move-rollout"
+    UNDO = "undo-commit"
     START = "start-daemon"
     STOP = "stop-daemon"
     LEAD = "take-lease"

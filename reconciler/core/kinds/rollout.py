@@ -6,11 +6,12 @@ invariant: a canary exposes more with every weight and ends with all of the traf
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from itertools import pairwise
 from typing import ClassVar, Literal
 
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from reconciler.core.kinds.common import Choice, Declaration, Part, one_of, refusal, unique
 from reconciler.core.kinds.scalars import (
@@ -19,6 +20,7 @@ from reconciler.core.kinds.scalars import (
     HeaderName,
     Maybe,
     PercentText,
+    PositiveCount,
     Principal,
     Selector,
     Text,
@@ -65,6 +67,8 @@ class Step(Choice):
     """Send this share of the requests to the new version."""
     approval: Maybe[Approval] = None
     """Wait until somebody approves."""
+    requests: PositiveCount = 100
+    """Requests that the new version must have answered in this step before the next begins."""
 
 
 class Canary(Part):
@@ -90,6 +94,10 @@ class Canary(Part):
 class BlueGreen(Part):
     """Bring the new version up beside the old one, judge it, then move all the traffic."""
 
+    preview: Cohort = Cohort(header="x-fairlead-preview", value="true")
+    """Requests with this header reach the new version before the traffic moves."""
+    requests: PositiveCount = 100
+    """Requests that the new version must have answered before, when there are gates."""
     approval: Maybe[Approval] = None
     """Wait for this approval before the traffic moves."""
 
@@ -111,7 +119,23 @@ class Strategy(Choice):
     recreate: Maybe[Recreate] = None
     """All at once, with one version up at a time."""
     keep_warm: Duration = timedelta(hours=1)
-    """How long the old version stays loaded after the new one has all the traffic."""
+    """How long the old version stays loaded after the new one has all the traffic.
+
+    The new version is judged for as long, and loses the traffic again when a gate fails.
+    """
+    deadline: Duration = timedelta(hours=1)
+    """How long a step may wait for evidence; then the traffic goes back."""
+
+
+class GivenApproval(Part):
+    """An approval that was given: whoever merges it answers for it."""
+
+    version: DnsLabel
+    """Version that is approved."""
+    step: PositiveCount = 1
+    """Which step of the canary is approved, the first being 1; of a blue/green rollout, 1."""
+    by: Principal
+    """Role of the approver, one of those that the step names."""
 
 
 class RolloutSpec(Part):
@@ -127,6 +151,8 @@ class RolloutSpec(Part):
     """Clusters in the order in which they change. An abort in one aborts them all."""
     strategy: Maybe[Strategy] = None
     """How it gets to its version; a rolling update when left out."""
+    approved: tuple[GivenApproval, ...] = ()
+    """Approvals that were given."""
     gates: tuple[DnsLabel, ...] = ()
     """Names of the Gate documents that judge the new version."""
     on_failure: Literal["revert", "pull-request", "hold"] = "revert"
@@ -136,6 +162,32 @@ class RolloutSpec(Part):
     @classmethod
     def _refuse_repeated_gates(cls, gates: tuple[str, ...]) -> tuple[str, ...]:
         return unique(gates, name=lambda gate: gate)
+
+    @model_validator(mode="after")
+    def _require_askers(self) -> RolloutSpec:
+        """An approval that no step asks for would wait in the file for one that does."""
+        asked = self.approvals_asked()
+        for given in self.approved:
+            if given.by not in asked.get(given.step, ()):
+                raise refusal(
+                    f"has an approval of step {given.step} by {given.by}, which that step does "
+                    "not ask for",
+                    hint="count the steps from 1, and name a role of its approval.by",
+                )
+        return self
+
+    def approvals_asked(self) -> Mapping[int, tuple[str, ...]]:
+        """Roles that may approve, by the number of the step that asks; the first is 1."""
+        strategy = self.strategy
+        if strategy is not None and strategy.canary is not None:
+            steps = enumerate(strategy.canary.steps, start=1)
+            return {number: step.approval.by for number, step in steps if step.approval}
+        blue_green = strategy.blue_green if strategy else None
+        return {1: blue_green.approval.by} if blue_green and blue_green.approval else {}
+
+    def is_approved(self, version: str, step: int) -> bool:
+        """Whether somebody approved that step for that version."""
+        return any(given.version == version and given.step == step for given in self.approved)
 
 
 class Rollout(Declaration):

@@ -328,6 +328,16 @@ HeaderName: TypeAlias = Annotated[
         longest=256,
     ),
 ]
+MetricName: TypeAlias = Annotated[
+    str,
+    TextForm(
+        what="the name of a metric",
+        pattern=r"^[a-zA-Z_:][a-zA-Z0-9_:]*$",
+        hint="use letters, digits, '_' and ':'",
+        examples=("model_infer_request_success_total", "vllm:request_success_total"),
+        longest=256,
+    ),
+]
 LabelKey: TypeAlias = Annotated[
     str,
     TextForm(

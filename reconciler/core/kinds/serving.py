@@ -20,6 +20,7 @@ from reconciler.core.kinds.scalars import (
     Hostname,
     LabelKey,
     Maybe,
+    MetricName,
     Port,
     PositiveCount,
     QuantityText,
@@ -100,10 +101,23 @@ class Secret(Part):
 
 
 class Signals(Part):
-    """Where each replica reports requests, errors and output statistics."""
+    """Where each replica reports requests, errors and output statistics.
+
+    The defaults are the names that MLServer gives to the counters of the Open Inference Protocol.
+    """
 
     path: AbsolutePath = "/metrics"
-    """Path on the serving port, in the text format of Prometheus."""
+    """Path of the metrics, in the text format of Prometheus."""
+    port: Maybe[Port] = None
+    """Port of the metrics; the one that serves requests when left out."""
+    succeeded: MetricName = "model_infer_request_success_total"
+    """Counter of requests that were answered."""
+    failed: MetricName = "model_infer_request_failure_total"
+    """Counter of requests that failed."""
+    latency: MetricName = "model_infer_request_duration_seconds"
+    """Histogram of the seconds that a request took."""
+    outputs: MetricName = "model_output"
+    """Histogram of what was put out, with the label `signal`: gates on drift name its values."""
 
 
 class Route(Part):

@@ -1,0 +1,114 @@
+"""Course: a commit with its rollouts at the positions that follow from commit and journal.
+
+Separate from staging one rollout, because a pass, a plan for people and a restart all begin here.
+The invariant: making a course writes nothing. What it changes in the journal becomes true only
+together with the acceptance of its commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from reconciler.core.desired import DesiredState, Unit
+from reconciler.core.identifiers import ClusterName
+from reconciler.core.kinds import Rollout
+from reconciler.core.ledger import Ledger
+from reconciler.core.manifests import JsonObject
+from reconciler.core.rollouts.placing import gradual
+from reconciler.core.rollouts.revising import first_state, revised
+from reconciler.core.rollouts.staging import Staged, applied_target, stage, target_of
+from reconciler.core.rollouts.states import RolloutState, Target, state_from_json, state_json
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What a commit declares (`target`), and what of it is to be so now (`staged`).
+
+    `states` are those of the rollouts that go step by step, `news` what the journal has to take
+    in with the commit; None stands for a rollout that is forgotten.
+    """
+
+    target: DesiredState
+    staged: Staged
+    states: Mapping[str, RolloutState]
+    news: Mapping[str, JsonObject | None]
+
+    @property
+    def state(self) -> DesiredState:
+        return self.staged.state
+
+    def stands(self, journal: Mapping[str, RolloutState]) -> bool:
+        """Whether every rollout is still where this course took it from."""
+        return all(
+            name in self.news or (name in journal and journal[name].place == state.place)
+            for name, state in self.states.items()
+        )
+
+
+class Courses:
+    """Makes courses. Remembers what is costly to find out of units that did not change."""
+
+    def __init__(self) -> None:
+        self._targets: dict[str, tuple[tuple[Unit, ...], Target | None]] = {}
+        self._parsed: dict[str, tuple[JsonObject, RolloutState]] = {}
+
+    def states(self, journal: Mapping[str, JsonObject]) -> Mapping[str, RolloutState]:
+        """The journal as values."""
+        for name in self._parsed.keys() - journal.keys():
+            del self._parsed[name]
+        for name, body in journal.items():
+            known = self._parsed.get(name)
+            if known is None or known[0] is not body:
+                self._parsed[name] = (body, state_from_json(body))
+        return {name: state for name, (_, state) in self._parsed.items()}
+
+    def make(
+        self,
+        desired: DesiredState,
+        journal: Mapping[str, JsonObject],
+        ledgers: Mapping[ClusterName, Ledger],
+        *,
+        now: float,
+    ) -> Course:
+        """The course of a commit. `now` is seconds since the epoch."""
+        known = self.states(journal)
+        states: dict[str, RolloutState] = {}
+        news: dict[str, JsonObject | None] = {}
+        for rollout in desired.rollouts.values():
+            target = self._target(desired, rollout)
+            if target is None or gradual(rollout.spec.strategy) is None:
+                continue
+            before = known.get(rollout.name) or self._first(desired, rollout, target, ledgers)
+            after = revised(before, target, gradual=True, now=now)
+            states[rollout.name] = after
+            if after is not known.get(rollout.name):
+                news[rollout.name] = state_json(after)
+        news |= dict.fromkeys(known.keys() - states.keys())
+        return Course(desired, stage(desired, states, ledgers), states, news)
+
+    def _target(self, desired: DesiredState, rollout: Rollout) -> Target | None:
+        units = tuple(unit for _, unit in desired.places_of(rollout.name))
+        known = self._targets.get(rollout.name)
+        if known is not None and _identical(known[0], units):
+            return known[1]
+        target = target_of(desired, rollout)
+        self._targets[rollout.name] = (units, target)
+        return target
+
+    def _first(
+        self,
+        desired: DesiredState,
+        rollout: Rollout,
+        target: Target,
+        ledgers: Mapping[ClusterName, Ledger],
+    ) -> RolloutState:
+        units = [unit for _, unit in desired.places_of(rollout.name)]
+        applied = applied_target(rollout, units, ledgers)
+        return first_state(rollout.name, target, applied=applied, gradual=True)
+
+
+def _identical(before: tuple[Unit, ...], after: tuple[Unit, ...]) -> bool:
+    return len(before) == len(after) and all(
+        one is other for one, other in zip(before, after, strict=True)
+    )

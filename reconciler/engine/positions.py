@@ -1,0 +1,43 @@
+"""Positions of rollouts: between the journal, which is durable, and the passes that act on it.
+
+Separate so that a pass and the promotion of rollouts share one lock. The invariant: nobody accepts
+a plan that was made for a position which has been left meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from reconciler.core.desired import DesiredState
+from reconciler.core.rollouts.courses import Course, Courses
+from reconciler.core.rollouts.states import RolloutState
+from reconciler.engine.books import Books
+from reconciler.ports import Clock
+
+
+class Positions:
+    """The rollouts of one repository. Hold `moving` to change or rely on where one stands."""
+
+    def __init__(self, books: Books, clock: Clock) -> None:
+        self._books = books
+        self._clock = clock
+        self._courses = Courses()
+        self.moving = asyncio.Lock()
+
+    def states(self) -> Mapping[str, RolloutState]:
+        """Where each rollout stands now."""
+        return self._courses.states(self._books.position.journal)
+
+    def course(self, desired: DesiredState) -> Course:
+        """What of a commit is to be so now."""
+        ledgers = {name: self._books.ledger(name) for name in self._books.clusters}
+        journal = self._books.position.journal
+        return self._courses.make(desired, journal, ledgers, now=self.now())
+
+    def stands(self, course: Course) -> bool:
+        return course.stands(self.states())
+
+    def now(self) -> float:
+        """Seconds since the epoch: positions outlive the process, and its monotonic clock."""
+        return self._clock.now().timestamp()
