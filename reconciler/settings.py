@@ -174,6 +174,9 @@ class ClusterSettings(Choice):
     """Context in the kubeconfig; its current one by default."""
     allow_exec: Flag = False
     """Whether the kubeconfig may name a program to run for credentials."""
+    replicas: Literal["api-server", "direct"] = "api-server"
+    """How model servers are asked for their metrics: through the API server's proxy, or at the
+    addresses of their pods, which a daemon inside the cluster reaches."""
 
 
 class StateSettings(Part):

@@ -85,7 +85,7 @@ class ApiConnection:
             ) as response:
                 content = await response.read()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise _unavailable(error, doing=doing) from error
+            raise unavailable(error, doing=doing) from error
         if response.status >= 300:
             raise error_of(
                 response.status,
@@ -119,7 +119,32 @@ class ApiConnection:
                     )
                 yield _pieces(response, doing=doing)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise _unavailable(error, doing=doing) from error
+            raise unavailable(error, doing=doing) from error
+
+    async def exchange(
+        self, method: str, path: str, *, doing: str, seconds: float, limit: int, body: bytes = b""
+    ) -> tuple[int, bytes]:
+        """One request, and status and bytes of the answer, whatever they are. A body is JSON.
+
+        Unavailable when there is no answer in time, or one of more than `limit` bytes.
+        """
+        session = await self._session(streaming=False)
+        headers = await self._headers("*/*")
+        if body:
+            headers["Content-Type"] = "application/json"
+        try:
+            async with session.request(
+                method,
+                self._url(path, None),
+                data=body or None,
+                headers=headers,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=seconds),
+                server_hostname=self._server_name(),
+            ) as response:
+                return response.status, await read_up_to(limit, response, doing=doing)
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise unavailable(error, doing=doing) from error
 
     async def close(self) -> None:
         for session in (self._requests, self._streams):
@@ -185,10 +210,23 @@ async def _pieces(response: aiohttp.ClientResponse, *, doing: str) -> AsyncItera
         async for piece in response.content.iter_any():
             yield piece
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        raise Broken(_unavailable(error, doing=doing).message) from error
+        raise Broken(unavailable(error, doing=doing).message) from error
 
 
-def _unavailable(error: Exception, *, doing: str) -> FairleadError:
+async def read_up_to(limit: int, response: aiohttp.ClientResponse, *, doing: str) -> bytes:
+    """The body of an answer. Unavailable when it has more than `limit` bytes."""
+    pieces: list[bytes] = []
+    size = 0
+    async for piece in response.content.iter_any():
+        pieces.append(piece)
+        size += len(piece)
+        if size > limit:
+            raise Unavailable(f"{doing}: the answer has more than {limit:,} bytes")
+    return b"".join(pieces)
+
+
+def unavailable(error: Exception, *, doing: str) -> FairleadError:
+    """Why nobody answered, of what the client raises."""
     if isinstance(error, TimeoutError):
         return Unavailable(f"{doing}: no answer in time")
     said = printable(str(error) or type(error).__name__)

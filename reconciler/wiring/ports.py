@@ -28,6 +28,7 @@ from reconciler.adapters.git_mirror import GitMirror
 from reconciler.adapters.git_remotes import GitCredentials, GitSource
 from reconciler.adapters.git_signatures import SignatureVerifier
 from reconciler.adapters.lease_memory import MemoryLeaseStore
+from reconciler.adapters.replicas_http import DirectReplicas, ProxiedReplicas
 from reconciler.adapters.state_sql import open_state, open_state_for_reading
 from reconciler.core.audit.notes import Signer
 from reconciler.core.errors import Misconfigured
@@ -38,6 +39,7 @@ from reconciler.ports import (
     Clock,
     Cluster,
     Lease,
+    Replicas,
     Repository,
     StateStore,
 )
@@ -50,10 +52,11 @@ class State(StateStore, AuditLog, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """One cluster and the lease in it."""
+    """One cluster, the lease in it and the model servers in it."""
 
     cluster: Cluster
     lease: Lease
+    replicas: Replicas
 
 
 Opened: TypeAlias = AbstractAsyncContextManager
@@ -113,10 +116,18 @@ async def connection_to(
     lease = ClusterLease(
         store, identity=process_identity(), clock=clock, duration=settings.lease.duration
     )
+    replicas = replicas_of(chosen, cluster)
     try:
-        yield Connection(cluster, lease)
+        yield Connection(cluster, lease, replicas)
     finally:
+        await replicas.close()
         await cluster.close()
+
+
+def replicas_of(chosen: ClusterSettings, cluster: KubernetesCluster) -> Replicas:
+    if chosen.replicas == "direct":
+        return DirectReplicas(cluster.connection)
+    return ProxiedReplicas(cluster.connection)
 
 
 def access_to(chosen: ClusterSettings) -> ClusterAccess:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from reconciler.adapters.cluster_lease import ClusterLease
+from reconciler.adapters.replicas_memory import MemoryReplicas
 from reconciler.adapters.status_http import ask_status
 from reconciler.core.audit.notes import Signer
 from reconciler.core.audit.records import AuditRecord
@@ -77,7 +78,7 @@ class DaemonWorld:
     ) -> AsyncIterator[Connection]:
         name = ClusterName(chosen.name)
         lease = ClusterLease(self.world.leases[name], clock=clock, identity="daemon")
-        yield Connection(self.world.clusters[name], lease)
+        yield Connection(self.world.clusters[name], lease, MemoryReplicas())
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Running]:
