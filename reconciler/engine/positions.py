@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from reconciler.core.desired import DesiredState
 from reconciler.core.rollouts.courses import Course, Courses
+from reconciler.core.rollouts.staging import Staged
 from reconciler.core.rollouts.states import RolloutState
 from reconciler.engine.books import Books
 from reconciler.ports import Clock
@@ -19,7 +20,9 @@ from reconciler.ports import Clock
 class Positions:
     """The rollouts of one repository. Hold `moving` to change or rely on where one stands."""
 
-    def __init__(self, books: Books, clock: Clock) -> None:
+    def __init__(self, books: Books, clock: Clock, *, gradual: bool) -> None:
+        """Without `gradual`, nobody measures: every version gets its traffic at once."""
+        self._gradual = gradual
         self._books = books
         self._clock = clock
         self._courses = Courses()
@@ -31,6 +34,8 @@ class Positions:
 
     def course(self, desired: DesiredState) -> Course:
         """What of a commit is to be so now."""
+        if not self._gradual:
+            return Course(desired, Staged(desired, {}, {}, {}), {}, {})
         ledgers = {name: self._books.ledger(name) for name in self._books.clusters}
         journal = self._books.position.journal
         return self._courses.make(desired, journal, ledgers, now=self.now())

@@ -75,6 +75,7 @@ class Reconciler:
         books: Books,
         clock: Clock,
         context: Context,
+        gradual: bool = False,
     ) -> None:
         self._repository = repository
         self._compiler = Compiler(repository)
@@ -85,7 +86,7 @@ class Reconciler:
         self.superseded = asyncio.Event()
         self._settled = SettledUnits(repository, books)
         self._decisions = Decisions(books, clock, context)
-        self.positions = Positions(books, clock)
+        self.positions = Positions(books, clock, gradual=gradual)
         self.accepted: DesiredState | None = None
         self.course: Course | None = None
         """What the last pass was to make true."""

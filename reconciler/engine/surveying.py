@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from reconciler.core.desired import DesiredState
 from reconciler.core.errors import Corrupt, Transient
@@ -24,7 +23,6 @@ from reconciler.core.outstanding import ClusterView, outstanding
 from reconciler.core.planning import plan
 from reconciler.core.plans import Plan
 from reconciler.core.problems import Problem, Span
-from reconciler.core.rollouts.courses import Courses
 from reconciler.core.snapshots import ClusterSnapshot, FrozenSnapshot
 from reconciler.engine.fetching import Compiler, Invalid, verify_history
 from reconciler.engine.observing import ClusterObserver
@@ -102,17 +100,9 @@ class Surveyor:
         desired = result.compilation.state
         if desired.repository != self._name:
             return Survey(head, None, (self._other_name(desired),))
-        staged = self._at_positions(desired)
-        async with self._looking(staged, only) as views:
-            made = await self._plan(staged, rules or desired.policy, views)
+        async with self._looking(desired, only) as views:
+            made = await self._plan(desired, rules or desired.policy, views)
         return Survey(head, made, result.problems)
-
-    def _at_positions(self, desired: DesiredState) -> DesiredState:
-        """What would be so first: a rollout begins with its new version beside the old one."""
-        recorded = self._recorded
-        now = datetime.now(UTC).timestamp()
-        journal = recorded.position.journal
-        return Courses().make(desired, journal, recorded.ledgers, now=now).state
 
     async def _rules(self) -> RepositorySpec | None:
         """The policy in force: that of the commit accepted last."""
