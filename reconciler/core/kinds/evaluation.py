@@ -1,16 +1,36 @@
-"""Kind Evaluation: a golden set, or an evaluation plug-in, that a gate can ask for.
+"""Kind Evaluation: a golden set, a plug-in or a service, that a gate can ask for.
 
 Separate from Gate, so that several gates and people by hand can use the same items.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import ConfigDict, Field, JsonValue, field_validator
 
 from reconciler.core.kinds.common import Choice, Declaration, Part, one_of, unique
-from reconciler.core.kinds.scalars import ContainerImage, DnsLabel, Duration, Maybe
+from reconciler.core.kinds.scalars import DnsLabel, Duration, Maybe, TextForm
+
+EntryPointName: TypeAlias = Annotated[
+    str,
+    TextForm(
+        what="the name of an entry point",
+        pattern=r"^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?$",
+        hint="use letters, digits, '_', '.' and '-', such as helpfulness",
+        examples=("helpfulness",),
+        longest=128,
+    ),
+]
+HttpUrlText: TypeAlias = Annotated[
+    str,
+    TextForm(
+        what="an http or https address without user and password",
+        pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/%+=&?-]*)?$",
+        hint="write https://HOST/PATH; credentials never belong in Git",
+        examples=("https://evaluations.example.com/helpfulness",),
+    ),
+]
 
 
 class GoldenItem(Part):
@@ -37,20 +57,25 @@ class GoldenSet(Part):
 
 
 class Plugin(Part):
-    """A program that evaluates a version and reports each item as passed or failed."""
+    """Python code, installed beside the daemon, that reports each item as right or wrong."""
 
-    image: ContainerImage
-    """Its image, pinned by digest."""
-    args: tuple[str, ...] = ()
-    """Arguments."""
+    entry_point: EntryPointName
+    """Its name in the entry point group `fairlead.evaluations`."""
+
+
+class HttpEvaluation(Part):
+    """A service that is asked to evaluate, and reports each item as right or wrong."""
+
+    url: HttpUrlText
+    """Where it is asked, by POST."""
     timeout: Duration
     """How long it may take."""
 
 
 class EvaluationSpec(Choice):
-    """What is evaluated, and how: exactly one of golden, plugin."""
+    """What is evaluated, and how: exactly one of golden, plugin, http."""
 
-    choices: ClassVar = ("golden", "plugin")
+    choices: ClassVar = ("golden", "plugin", "http")
     model_config = ConfigDict(json_schema_extra=one_of(*choices))
 
     owner: DnsLabel
@@ -58,7 +83,9 @@ class EvaluationSpec(Choice):
     golden: Maybe[GoldenSet] = None
     """Requests with known answers."""
     plugin: Maybe[Plugin] = None
-    """A program that evaluates."""
+    """Python code that evaluates."""
+    http: Maybe[HttpEvaluation] = None
+    """A service that evaluates."""
 
 
 class Evaluation(Declaration):

@@ -1,16 +1,18 @@
 """Kind Gate: a reusable judgement about a new version beside the stable one.
 
-Separate from the tests that judge (core/gates.py): here is only what people decide, which is
-how much worse is too much, and how sure one must be.
+Separate from what judges (core/gates): here is only what people decide, which is how much worse is
+too much, and how sure one must be.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+import re
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, field_validator
+from pydantic.types import Strict
 
-from reconciler.core.kinds.common import Choice, Declaration, Part, one_of
+from reconciler.core.kinds.common import Choice, Declaration, Part, one_of, refusal
 from reconciler.core.kinds.scalars import (
     DnsLabel,
     Duration,
@@ -18,11 +20,17 @@ from reconciler.core.kinds.scalars import (
     Maybe,
     Number,
     PercentText,
+    Principal,
     Text,
 )
 from reconciler.core.quantities import Percent
 
 DEFAULT_CONFIDENCE = Percent.parse("99%")
+
+PLACEHOLDERS = ("rollout", "namespace", "version", "stable")
+"""What a query may hold between double braces."""
+
+PLACEHOLDER = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 
 
 class ErrorRate(Part):
@@ -32,6 +40,8 @@ class ErrorRate(Part):
     """Share of failed requests that is acceptable; promotion needs proof of it."""
     confidence: PercentText = DEFAULT_CONFIDENCE
     """How sure a verdict must be."""
+    ratio: Annotated[float, Strict(), Field(gt=0)] = 1.0
+    """How many times the stable version's error rate is acceptable; more, surely, takes back."""
 
 
 class EvaluationGate(Part):
@@ -50,8 +60,11 @@ class Drift(Part):
 
     signals: tuple[Text, ...] = Field(min_length=1)
     """Names of output statistics that the replicas report."""
+    metric: Literal["psi", "js", "ks", "wasserstein"] = "psi"
+    """Unit of `effect`: population stability index, Jensen-Shannon distance, Kolmogorov-Smirnov
+    distance, or Wasserstein distance in standard deviations of the stable version."""
     effect: Number = 0.1
-    """Least difference that counts, however certain it is (population stability index)."""
+    """Least difference that counts, however certain it is, in units of `metric`."""
     confidence: PercentText = DEFAULT_CONFIDENCE
     """How sure one must be that the difference is not sampling noise."""
 
@@ -67,10 +80,43 @@ class Latency(Part):
     """Whether it decides; without, it only advises."""
 
 
-class GateSpec(Choice):
-    """What is judged: exactly one of errorRate, evaluation, drift, latency."""
+class PromQl(Choice):
+    """Hold the answers of a metrics provider against a line: exactly one of atMost, atLeast."""
 
-    choices: ClassVar = ("error_rate", "evaluation", "drift", "latency")
+    choices: ClassVar = ("at_most", "at_least")
+    model_config = ConfigDict(json_schema_extra=one_of(*choices))
+
+    query: Text
+    """A PromQL expression that gives one number. {{rollout}}, {{namespace}}, {{version}} and
+    {{stable}} are filled in."""
+    at_most: Maybe[Annotated[float, Strict()]] = None
+    """The number must not be greater."""
+    at_least: Maybe[Annotated[float, Strict()]] = None
+    """The number must not be less."""
+    over: Duration = Field(alias="for")
+    """How long every answer must agree before it decides."""
+
+    @field_validator("query")
+    @classmethod
+    def _refuse_unknown_placeholders(cls, query: str) -> str:
+        for name in PLACEHOLDER.findall(query):
+            if name not in PLACEHOLDERS:
+                known = ", ".join(f"{{{{{known}}}}}" for known in PLACEHOLDERS)
+                raise refusal(f"has an unknown placeholder {{{{{name}}}}}", hint=f"use {known}")
+        return query
+
+
+class Approval(Part):
+    """Wait until a person agrees."""
+
+    by: tuple[Principal, ...] = Field(min_length=1)
+    """Who may agree: roles, or agents written agent/NAME. One is enough."""
+
+
+class GateSpec(Choice):
+    """What is judged: exactly one of errorRate, evaluation, drift, latency, promql, approval."""
+
+    choices: ClassVar = ("error_rate", "evaluation", "drift", "latency", "promql", "approval")
     model_config = ConfigDict(json_schema_extra=one_of(*choices))
 
     error_rate: Maybe[ErrorRate] = None
@@ -81,6 +127,10 @@ class GateSpec(Choice):
     """Distributions of outputs."""
     latency: Maybe[Latency] = None
     """Time that requests take."""
+    promql: Maybe[PromQl] = None
+    """Answers of a metrics provider."""
+    approval: Maybe[Approval] = None
+    """A person's consent."""
 
 
 class Gate(Declaration):

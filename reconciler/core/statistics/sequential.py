@@ -13,23 +13,38 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TypeAlias
+from dataclasses import dataclass
 
 from reconciler.core.statistics.special import log_beta, log_beta_tail, log_mean_exp
 
-Arrivals: TypeAlias = "tuple[int, int, float]"
-"""Errors of the candidate, errors of the stable version, and the candidate's share of requests."""
-
-_RATIOS = tuple(1.25 * 1.5**power for power in range(14))
+_FACTORS = tuple(1.25 * 1.5**power for power in range(14))
 """Rate ratios that are looked for, as multiples of the tolerated one: from a quarter worse to some
 two hundred times. A geometric grid, as the mixture then loses little against the best of them."""
+
+_HALVINGS = 24
+"""Of the bracket around a bound: it is then known to a ten millionth of its width."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """Errors of both versions while the candidate answered `share` of the requests."""
+
+    candidate: int
+    stable: int
+    share: float
 
 
 def log_e_bernoulli(successes: int, failures: int, limit: float) -> float:
     """ln E against "the probability of a success is at most `limit`".
 
-    The likelihood ratio mixed uniformly over all greater probabilities. 0 < limit < 1.
+    The likelihood ratio mixed uniformly over all greater probabilities:
+    E = [∫ p^c (1-p)^s dp / (1-limit)] / [limit^c (1-limit)^s], from `limit` to 1. A limit of 0 is
+    refuted by the first success (infinity), a limit of 1 by nothing (0).
     """
+    if limit <= 0:
+        return math.inf if successes else 0.0
+    if limit >= 1:
+        return 0.0
     a, b = successes + 1.0, failures + 1.0
     alternative = log_beta(a, b) + log_beta_tail(limit, a, b) - math.log1p(-limit)
     null = successes * math.log(limit) + failures * math.log1p(-limit)
@@ -40,31 +55,44 @@ def log_e_ratio(arrivals: Sequence[Arrivals], tolerated: float) -> float:
     """ln E against "the candidate's error rate is at most `tolerated` times the stable one's".
 
     Each error comes from the candidate with a probability that follows from the ratio and from the
-    share of requests at the time, whatever the error rate itself does meanwhile.
+    share of requests at the time, whatever the error rate itself does meanwhile. Mixed over a
+    geometric grid of greater ratios. 0 without arrivals.
     """
     if not arrivals:
         return 0.0
     return log_mean_exp(
         [
             math.fsum(_log_likelihood_ratio(item, tolerated, factor) for item in arrivals)
-            for factor in _RATIOS
+            for factor in _FACTORS
         ]
     )
 
 
 def _log_likelihood_ratio(item: Arrivals, tolerated: float, factor: float) -> float:
-    candidate, stable, share = item
-    if not 0 < share < 1:
+    if not 0 < item.share < 1:
         return 0.0  # without the other version beside it, an error says nothing of the ratio
-    null, alternative = _origin(tolerated, share), _origin(tolerated * factor, share)
-    return candidate * (math.log(alternative) - math.log(null)) + stable * (
-        math.log1p(-alternative) - math.log1p(-null)
-    )
+    # p(x) = x w / (x w + 1 - w), so p(f r) / p(r) = f q and (1 - p(f r)) / (1 - p(r)) = q.
+    odds = tolerated * item.share
+    rest = 1 - item.share
+    quotient = math.log(odds + rest) - math.log(factor * odds + rest)
+    return item.candidate * math.log(factor) + (item.candidate + item.stable) * quotient
 
 
-def _origin(ratio: float, share: float) -> float:
-    """Probability that an error is the candidate's."""
-    return ratio * share / (ratio * share + 1 - share)
+def log_e_share(one: int, other: int, share: float) -> float:
+    """ln E against "each is of the first sort with probability `share`", two-sided.
+
+    The likelihood ratio mixed uniformly over all probabilities. A share of 0 or 1 is refuted by
+    the first of the wrong sort.
+    """
+    if (one and share <= 0) or (other and share >= 1):
+        return math.inf
+    null = (one * math.log(share) if one else 0.0) + (other * math.log1p(-share) if other else 0.0)
+    return log_beta(one + 1.0, other + 1.0) - null
+
+
+def log_threshold(alpha: float) -> float:
+    """ln 1/α: what ln E must reach. Infinite where no error is allowed."""
+    return -math.log(alpha) if alpha > 0 else math.inf
 
 
 def upper_bound(errors: int, requests: int, confidence: float) -> float:
@@ -72,41 +100,50 @@ def upper_bound(errors: int, requests: int, confidence: float) -> float:
 
     The greatest rate that the mixture over smaller ones does not refute yet; 1 without requests.
     """
-    threshold = -math.log(1 - confidence)
-    low, high = errors / requests if requests else 1.0, 1.0
-    if low >= 1:
-        return 1.0
-    for _ in range(60):
+    return 1 - lower_bound(requests - errors, requests, confidence)
+
+
+def lower_bound(errors: int, requests: int, confidence: float) -> float:
+    """A rate that the true one is above, at every look, with this confidence; 0 without errors."""
+    threshold = log_threshold(1 - confidence)
+    if errors <= 0 or math.isinf(threshold):
+        return 0.0
+    high = errors / requests
+    step = min(high, (threshold + 1) / requests + math.sqrt((threshold + 1) / requests) / 4)
+    low = high - step
+    while low > 0 and log_e_bernoulli(errors, requests - errors, low) < threshold:
+        high, step = low, 2 * step
+        low = max(0.0, low - step)
+    for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        # "At least this rate of errors" is "at most its complement of successes".
-        if log_e_bernoulli(requests - errors, errors, 1 - middle) < threshold:
-            low = middle
-        else:
+        if log_e_bernoulli(errors, requests - errors, middle) < threshold:
             high = middle
-    return high
+        else:
+            low = middle
+    return low
 
 
-def clean_requests_needed(limit: float, confidence: float) -> int:
-    """Requests without an error after which the bound lies at `limit`."""
-    low, high = 0, 1
-    while upper_bound(0, high, confidence) > limit:
-        low, high = high, high * 2
+def clean_requests_needed(errors: int, requests: int, limit: float, confidence: float) -> int:
+    """Requests without an error, beside those there were, that bring the bound down to `limit`.
+
+    -1 when no number below a milliard does.
+    """
+    threshold = log_threshold(1 - confidence)
+
+    def proven(more: int) -> bool:
+        clean = requests - errors + more
+        enough = log_e_bernoulli(clean, errors, 1 - limit) >= threshold
+        return enough and errors <= limit * (requests + more)
+
+    low, high = -1, 1
+    while not proven(high):
+        low, high = high, 2 * high
+        if high > 10**9:
+            return -1
     while high - low > 1:
         middle = (low + high) // 2
-        if upper_bound(0, middle, confidence) > limit:
-            low = middle
-        else:
+        if proven(middle):
             high = middle
-    return high
-
-
-def log_e_share(candidate: int, stable: int, share: float) -> float:
-    """ln E against "each request goes to the candidate with probability `share`", two-sided."""
-    null = candidate * math.log(share) + stable * math.log1p(-share)
-    return log_beta(candidate + 1.0, stable + 1.0) - null
-
-
-def e_of_p(p: float, kappa: float = 0.5) -> float:
-    """An e-value from a p-value: κ p^(κ-1). V. Vovk, R. Wang, Annals of Statistics 49 (2021)."""
-    value: float = kappa * max(p, 1e-300) ** (kappa - 1)
-    return value
+        else:
+            low = middle
+    return max(0, high)

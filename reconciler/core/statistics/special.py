@@ -112,3 +112,22 @@ def log_mean_exp(values: list[float]) -> float:
     if math.isinf(top):
         return top
     return top + math.log(math.fsum(math.exp(value - top) for value in values) / len(values))
+
+
+def normal_tail(z: float) -> float:
+    """P(Z > z) of a standard normal distribution."""
+    return 0.5 * math.erfc(z / math.sqrt(2))
+
+
+def kolmogorov_tail(x: float) -> float:
+    """P(K > x) of Kolmogorov's limiting distribution, 2 Σ (-1)^(k-1) exp(-2 k² x²).
+
+    For small x by the other series, which converges there (DLMF 20.7.32 relates them).
+    """
+    if x <= 0:
+        return 1.0
+    if x < 1:
+        odd = (math.exp(-((2 * k - 1) ** 2) * math.pi**2 / (8 * x * x)) for k in range(1, 20))
+        return max(0.0, 1 - math.sqrt(2 * math.pi) / x * math.fsum(odd))
+    terms = ((-1) ** (k - 1) * math.exp(-2 * (k * x) ** 2) for k in range(1, 20))
+    return min(1.0, max(0.0, 2 * math.fsum(terms)))
