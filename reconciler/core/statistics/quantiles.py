@@ -10,6 +10,7 @@ quantile (as for order statistics: W. J. Conover, Practical Nonparametric Statis
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from reconciler.core.samples import Distribution
 from reconciler.core.statistics.sequential import lower_bound, upper_bound
@@ -40,3 +41,17 @@ def quantile_bounds(
         if total and edge < high and lower_bound(below, total, confidence) >= quantile:
             high = edge
     return low, high
+
+
+def quantile_of(values: Sequence[float], quantile: float) -> float:
+    """The quantile of raw values, linear between neighbours. Raises ValueError without values.
+
+    Source: definition 7 of R. J. Hyndman, Y. Fan, The American Statistician 50 (1996).
+    """
+    if not values:
+        raise ValueError("no values have no quantile")
+    ordered = sorted(values)
+    place = quantile * (len(ordered) - 1)
+    below = min(int(place), len(ordered) - 1)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (place - below) * (ordered[above] - ordered[below])

@@ -90,6 +90,17 @@ def log_e_share(one: int, other: int, share: float) -> float:
     return log_beta(one + 1.0, other + 1.0) - null
 
 
+def log_e_mean(mean: float, count: int, deviation: float, spread: float) -> float:
+    """ln E against "the mean of normal values of known `deviation` is 0", two-sided.
+
+    The likelihood ratio mixed over a normal distribution of means with deviation `spread` (mSPRT:
+    R. Johari, L. Pekelis, D. Walsh, arXiv 1512.04922, equation 5).
+    """
+    within, between = deviation**2, count * spread**2
+    evidence = (count * mean * spread) ** 2 / (2 * within * (within + between))
+    return evidence - math.log1p(between / within) / 2
+
+
 def log_threshold(alpha: float) -> float:
     """ln 1/α: what ln E must reach. Infinite where no error is allowed."""
     return -math.log(alpha) if alpha > 0 else math.inf
