@@ -22,9 +22,10 @@ from reconciler.core.identifiers import (
     GroupVersionKind,
     ObjectKey,
 )
+from reconciler.core.kinds import Evaluation
 from reconciler.core.ledger import Ledger, LedgerUpdate, Position
 from reconciler.core.manifests import JsonObject, JsonValue
-from reconciler.core.samples import QueryPoint
+from reconciler.core.samples import EvaluationResult, QueryPoint
 
 
 class Clock(Protocol):
@@ -198,6 +199,35 @@ class MetricsSource(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+class Ask(Protocol):
+    """One version, asked a request."""
+
+    async def __call__(self, request: JsonValue) -> JsonValue:
+        """What it answers. Transient when nobody does, Refused when it says that it cannot."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two versions of a model, side by side."""
+
+    rollout: str
+    model: str
+    namespace: str
+    stable: str
+    candidate: str
+    ask_stable: Ask
+    ask_candidate: Ask
+
+
+class Evaluator(Protocol):
+    """Finds out how good two versions are."""
+
+    async def evaluate(self, evaluation: Evaluation, versions: Comparison) -> EvaluationResult:
+        """Never raises for what the evaluation or the versions do: the result has the trouble."""
+        ...
 
 
 class Publisher(Protocol):

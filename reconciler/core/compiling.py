@@ -164,6 +164,8 @@ def _state(commit: CommitSha, declared: Declared, units: Mapping[UnitKey, Unit])
         units=units,
         rollouts=declared.rollouts,
         models=declared.models,
+        gates=declared.gates,
+        evaluations=declared.evaluations,
         notices=declared.notices,
     )
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from reconciler.core.declarations import Declarations, index
 from reconciler.core.documents import Document
 from reconciler.core.identifiers import ClusterName
-from reconciler.core.kinds import Cluster, Model, Repository, Rollout
+from reconciler.core.kinds import Cluster, Evaluation, Gate, Model, Repository, Rollout
 from reconciler.core.kinds.repository import ManifestSource
 from reconciler.core.notices import notices
 from reconciler.core.placement import Estate
@@ -30,6 +30,8 @@ class Declared:
     environment: Environment
     rollouts: Mapping[str, Rollout]
     models: Mapping[str, Model]
+    gates: Mapping[str, Gate]
+    evaluations: Mapping[str, Evaluation]
     rendered: Mapping[str, RenderedRollout]
     notices: tuple[str, ...]
 
@@ -57,6 +59,8 @@ def declare(
         environment=environment,
         rollouts={document.name: rollout for document, rollout in declarations.all(Rollout)},
         models={document.name: model for document, model in declarations.all(Model)},
+        gates={document.name: gate for document, gate in declarations.all(Gate)},
+        evaluations={document.name: found for document, found in declarations.all(Evaluation)},
         rendered=rollouts.rendered,
         notices=notices(declarations, policy.own, rollouts.rendered.values()),
     )

@@ -55,6 +55,7 @@ def reference_problems(declarations: Declarations) -> Iterator[Problem]:
         yield from _version_problems(
             document, declarations, spec.model, {("spec", "version"): spec.version}
         )
+        yield from _approval_problems(document, rollout, declarations)
     for document, scope in declarations.all(AgentScope):
         for index, entry in enumerate(scope.spec.models):
             at: Pointer = ("spec", "models", index, "versions")
@@ -82,6 +83,25 @@ def _version_problems(
                 "unknown-version",
                 f"Model {name} has no version {version}",
                 _nearest(version, known, otherwise=f"use one of {', '.join(known)}"),
+            )
+
+
+def _approval_problems(
+    document: Document, rollout: Rollout, declarations: Declarations
+) -> Iterator[Problem]:
+    """Approvals of gates by people whom the gate does not ask."""
+    for index, given in enumerate(rollout.spec.approved):
+        gate = declarations.get(Gate, given.gate) if given.gate else None
+        if gate is None:
+            continue
+        asked = gate.spec.approval.by if gate.spec.approval else ()
+        if given.by not in asked:
+            yield Problem(
+                document.path,
+                document.span_at(("spec", "approved", index, "gate")),
+                "approval-not-asked",
+                f"Gate {gate.name} does not ask {given.by} for approval",
+                f"name one of {', '.join(asked)}" if asked else "approve a gate of kind approval",
             )
 
 

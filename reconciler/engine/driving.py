@@ -25,10 +25,14 @@ from reconciler.engine.correcting import Correctors
 from reconciler.engine.executing import Superseded
 from reconciler.engine.following import RETRY_SECONDS, BranchFollower, backoff
 from reconciler.engine.leading import Leader
+from reconciler.engine.looking import Instruments, Looker
 from reconciler.engine.performing import Context, Performer
+from reconciler.engine.promoting import Promoter
 from reconciler.engine.reconciling import Reconciler
 from reconciler.engine.sessions import ClusterSession
-from reconciler.ports import Clock, Cluster, Lease, Repository, StateStore
+from reconciler.engine.sighting import Sights
+from reconciler.engine.undoing import Undoer
+from reconciler.ports import Clock, Cluster, Lease, Publisher, Repository, StateStore
 
 log = structlog.get_logger()
 tracer = trace.get_tracer("fairlead")
@@ -64,7 +68,10 @@ class Engine:
         clock: Clock,
         context: Context,
         poll_seconds: float,
+        instruments: Instruments | None = None,
+        publisher: Publisher | None = None,
     ) -> None:
+        """Without `instruments` nothing is measured: every version gets its traffic at once."""
         self.books = books
         self._clock = clock
         self._context = context
@@ -92,6 +99,28 @@ class Engine:
             books=books,
             clock=clock,
             context=context,
+            gradual=instruments is not None,
+        )
+        self.promoter = (
+            Promoter(
+                reconciler=self.reconciler,
+                looker=Looker(Sights(self.leader, books), instruments, clock),
+                books=books,
+                clock=clock,
+                context=context,
+                on_move=self._rollout_moved,
+            )
+            if instruments is not None
+            else None
+        )
+        self._undoer = Undoer(
+            reconciler=self.reconciler,
+            repository=repository,
+            publisher=publisher,
+            books=books,
+            clock=clock,
+            context=context,
+            on_push=self.branch.hint,
         )
 
     async def run(self) -> None:
@@ -106,6 +135,7 @@ class Engine:
                     self._work_for_ever(),
                     self._remind_for_ever(),
                     self._correctors.crashed(),
+                    *([self.promoter.run(), self._undoer.run()] if self.promoter else []),
                     asyncio.shield(leading),
                 ]
             )
@@ -119,6 +149,11 @@ class Engine:
         self._pace = self._pace.arrived(self._clock.monotonic(), busy=self._busy)
         if self._busy:
             self.reconciler.superseded.set()
+        self._wake.set()
+
+    def _rollout_moved(self) -> None:
+        # What runs now is of a position that is over. Commits are paced, positions never.
+        self.reconciler.superseded.set()
         self._wake.set()
 
     async def _work_for_ever(self) -> None:

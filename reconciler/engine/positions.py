@@ -26,6 +26,7 @@ class Positions:
         self._books = books
         self._clock = clock
         self._courses = Courses()
+        self._epoch = clock.now().timestamp() - clock.monotonic()
         self.moving = asyncio.Lock()
 
     def states(self) -> Mapping[str, RolloutState]:
@@ -44,5 +45,8 @@ class Positions:
         return course.stands(self.states())
 
     def now(self) -> float:
-        """Seconds since the epoch: positions outlive the process, and its monotonic clock."""
-        return self._clock.now().timestamp()
+        """Seconds since the epoch, since positions outlive the process and its monotonic clock.
+
+        Within the process they pass evenly, whatever is done to the clock of the machine.
+        """
+        return self._epoch + self._clock.monotonic()

@@ -134,8 +134,10 @@ class GivenApproval(Part):
     """Version that is approved."""
     step: PositiveCount = 1
     """Which step of the canary is approved, the first being 1; of a blue/green rollout, 1."""
+    gate: Maybe[DnsLabel] = None
+    """Gate that is approved, instead of a step."""
     by: Principal
-    """Role of the approver, one of those that the step names."""
+    """Role of the approver, one of those that the step or the gate names."""
 
 
 class RolloutSpec(Part):
@@ -168,7 +170,13 @@ class RolloutSpec(Part):
         """An approval that no step asks for would wait in the file for one that does."""
         asked = self.approvals_asked()
         for given in self.approved:
-            if given.by not in asked.get(given.step, ()):
+            if given.gate is not None:
+                if given.gate not in self.gates:
+                    raise refusal(
+                        f"has an approval of gate {given.gate}, which it does not name",
+                        hint="name one of its gates",
+                    )
+            elif given.by not in asked.get(given.step, ()):
                 raise refusal(
                     f"has an approval of step {given.step} by {given.by}, which that step does "
                     "not ask for",
@@ -187,7 +195,10 @@ class RolloutSpec(Part):
 
     def is_approved(self, version: str, step: int) -> bool:
         """Whether somebody approved that step for that version."""
-        return any(given.version == version and given.step == step for given in self.approved)
+        return any(
+            given.gate is None and given.version == version and given.step == step
+            for given in self.approved
+        )
 
 
 class Rollout(Declaration):

@@ -143,6 +143,9 @@ class Serving(Part):
     """Number of replicas; that of the repository's defaults when left out."""
     secrets: tuple[Secret, ...] = ()
     """Secrets that the container needs, by reference."""
+    inference_path: Maybe[AbsolutePath] = None
+    """Path that takes requests, asked by evaluations; that of the Open Inference Protocol for the
+    model's name when left out."""
     signals: Signals = Field(default_factory=Signals)
     """Where each replica reports how it does."""
     route: Route | None = None

@@ -8,7 +8,7 @@ together with the acceptance of its commit.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from reconciler.core.desired import DesiredState, Unit
 from reconciler.core.identifiers import ClusterName
@@ -26,13 +26,15 @@ class Course:
     """What a commit declares (`target`), and what of it is to be so now (`staged`).
 
     `states` are those of the rollouts that go step by step, `news` what the journal has to take
-    in with the commit; None stands for a rollout that is forgotten.
+    in with the commit; None stands for a rollout that is forgotten. `taken_from` is the journal
+    that all of it was made of.
     """
 
     target: DesiredState
     staged: Staged
     states: Mapping[str, RolloutState]
     news: Mapping[str, JsonObject | None]
+    taken_from: Mapping[str, RolloutState] = field(default_factory=dict)
 
     @property
     def state(self) -> DesiredState:
@@ -40,10 +42,7 @@ class Course:
 
     def stands(self, journal: Mapping[str, RolloutState]) -> bool:
         """Whether every rollout is still where this course took it from."""
-        return all(
-            name in self.news or (name in journal and journal[name].place == state.place)
-            for name, state in self.states.items()
-        )
+        return _places(journal) == _places(self.taken_from)
 
 
 class Courses:
@@ -85,7 +84,7 @@ class Courses:
             if after is not known.get(rollout.name):
                 news[rollout.name] = state_json(after)
         news |= dict.fromkeys(known.keys() - states.keys())
-        return Course(desired, stage(desired, states, ledgers), states, news)
+        return Course(desired, stage(desired, states, ledgers), states, news, dict(known))
 
     def _target(self, desired: DesiredState, rollout: Rollout) -> Target | None:
         units = tuple(unit for _, unit in desired.places_of(rollout.name))
@@ -106,6 +105,10 @@ class Courses:
         units = [unit for _, unit in desired.places_of(rollout.name)]
         applied = applied_target(rollout, units, ledgers)
         return first_state(rollout.name, target, applied=applied, gradual=True)
+
+
+def _places(states: Mapping[str, RolloutState]) -> Mapping[str, tuple[object, ...]]:
+    return {name: state.place for name, state in states.items()}
 
 
 def _identical(before: tuple[Unit, ...], after: tuple[Unit, ...]) -> bool:

@@ -16,7 +16,7 @@ from pydantic import ConfigDict, TypeAdapter
 
 from reconciler.core.identifiers import ClusterName, CommitSha, Digest
 from reconciler.core.manifests import JsonObject
-from reconciler.core.rollouts.counting import Tally
+from reconciler.core.rollouts.counting import Requests, Tally
 from reconciler.core.samples import Exposure
 
 _STORED = ConfigDict(ser_json_inf_nan="strings")
@@ -95,6 +95,11 @@ class Count:
 
     stable: Tally = field(default_factory=Tally)
     candidate: Tally = field(default_factory=Tally)
+
+    @classmethod
+    def beginning(cls, stable: Mapping[str, Requests], candidate: Mapping[str, Requests]) -> Count:
+        """Count from here on, by the counters of each version's replicas."""
+        return cls(Tally.beginning(stable), Tally.beginning(candidate))
 
     __pydantic_config__ = _STORED
 

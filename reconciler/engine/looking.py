@@ -1,0 +1,213 @@
+"""Looking at a rollout: from clusters, replicas, providers and evaluations to its Evidence.
+
+Separate from deciding and writing (promoting.py). The invariant: traffic is counted only once the
+gateways have taken it over as the position says, and in the clusters whose turn it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+
+import orjson
+
+from reconciler.core.desired import DesiredState
+from reconciler.core.errors import Refused, Unavailable
+from reconciler.core.gates import Names
+from reconciler.core.identifiers import ClusterName
+from reconciler.core.kinds import Gate, Model, Rollout
+from reconciler.core.manifests import JsonValue
+from reconciler.core.rollouts.courses import Course
+from reconciler.core.rollouts.evidence import Evidence
+from reconciler.core.rollouts.gathering import Readings
+from reconciler.core.rollouts.placing import current_split
+from reconciler.core.rollouts.states import Phase, RolloutState
+from reconciler.core.rollouts.traffic import ALL_TRAFFIC, Split
+from reconciler.engine.asking import Evaluations, Queries
+from reconciler.engine.concurrency import together
+from reconciler.engine.measuring import Measurement, pair_of
+from reconciler.engine.scraping import Subject, scrape
+from reconciler.engine.sighting import Sight, Sights
+from reconciler.ports import Ask, Clock, Comparison, Evaluator, MetricsSource, Replicas
+
+
+@dataclass(frozen=True, slots=True)
+class Instruments:
+    """What rollouts are measured with. Without `metrics`, gates that ask a provider hold."""
+
+    replicas: Mapping[ClusterName, Replicas]
+    evaluator: Evaluator
+    metrics: MetricsSource | None = None
+
+
+class Looker:
+    """Keeps a Measurement for each rollout that moves."""
+
+    def __init__(self, sights: Sights, instruments: Instruments, clock: Clock) -> None:
+        self._sights = sights
+        self._instruments = instruments
+        self._clock = clock
+        self._measurements: dict[str, Measurement] = {}
+
+    def forget_all_but(self, rollouts: AbstractSet[str]) -> None:
+        for name in self._measurements.keys() - rollouts:
+            self._measurements.pop(name).evaluations.cancel()
+
+    async def close(self) -> None:
+        """End the evaluations that run."""
+        for measurement in self._measurements.values():
+            await measurement.evaluations.close()
+
+    async def look(
+        self, course: Course, state: RolloutState, *, now: Callable[[], float]
+    ) -> tuple[Evidence, Measurement] | None:
+        """One look. None when another process leads the clusters, and decides."""
+        if not self._sights.is_led(course, state.rollout):
+            return None
+        rollout = course.target.rollouts[state.rollout]
+        gates = {name: course.target.gates[name] for name in rollout.spec.gates}
+        measurement = self._measurement(state)
+        sights = self._sights.of(course, state)
+        split = _split(state, rollout)
+        await self._measure(course, state, sights, split, measurement)
+        await self._ask(course.target, state, sights, gates, measurement)
+        at = now()
+        if any(sight.down for sight in sights.values()):
+            measurement.unready_since = measurement.unready_since or at
+        else:
+            measurement.unready_since = None
+        evidence = Evidence(
+            state=replace(state, counts=dict(measurement.counts)),
+            spec=rollout.spec,
+            gates={name: gate.spec for name, gate in gates.items()},
+            samples=measurement.samples(state, rollout.spec, split),
+            waves=1 + max(unit.stage for _, unit in course.target.places_of(rollout.name)),
+            now=at,
+            clusters={name: sight.cluster for name, sight in sights.items()},
+            unready_since=measurement.unready_since,
+        )
+        return evidence, measurement
+
+    def _measurement(self, state: RolloutState) -> Measurement:
+        known = self._measurements.get(state.rollout)
+        if known is None or known.pair != pair_of(state):
+            if known is not None:
+                known.evaluations.cancel()
+            queries = Queries(self._instruments.metrics, self._clock)
+            evaluations = Evaluations(self._instruments.evaluator, self._clock)
+            known = Measurement(state, queries, evaluations)
+            self._measurements[state.rollout] = known
+        known.follow(state)
+        return known
+
+    async def _measure(
+        self,
+        course: Course,
+        state: RolloutState,
+        sights: Mapping[ClusterName, Sight],
+        split: Split,
+        measurement: Measurement,
+    ) -> None:
+        turn = _turn(course, state) if split.traffic is not None else frozenset()
+        subject = _subject(course.target, state)
+        readings: dict[ClusterName, Readings] = {}
+
+        async def read(name: ClusterName) -> None:
+            readings[name] = await scrape(name, self._instruments.replicas[name], subject)
+
+        await together(
+            read(name)
+            for name, sight in sights.items()
+            if name in turn and (name in measurement.counts or _is_in_place(sight))
+        )
+        measurement.take(split, readings)
+
+    async def _ask(
+        self,
+        desired: DesiredState,
+        state: RolloutState,
+        sights: Mapping[ClusterName, Sight],
+        gates: Mapping[str, Gate],
+        measurement: Measurement,
+    ) -> None:
+        stable, candidate = state.stable, state.candidate
+        if stable is None or candidate is None:
+            return
+        subject = _subject(desired, state)
+        if state.phase is Phase.STEPPING:
+            names = Names(subject.rollout, subject.namespace, subject.candidate, subject.stable)
+            await measurement.queries.ask(gates, names)
+        place = next((n for n, s in sights.items() if s.cluster.settled and s.cluster.ready), None)
+        if place is not None:
+            chosen = [g.spec.evaluation.name for g in gates.values() if g.spec.evaluation]
+            wanted = {name: desired.evaluations[name] for name in chosen}
+            measurement.evaluations.begin(wanted, self._comparison(desired, subject, place))
+
+    def _comparison(
+        self, desired: DesiredState, subject: Subject, cluster: ClusterName
+    ) -> Comparison:
+        rollout = desired.rollouts[subject.rollout]
+        model = desired.models[rollout.spec.model]
+        replicas = self._instruments.replicas[cluster]
+        return Comparison(
+            rollout=rollout.name,
+            model=model.name,
+            namespace=subject.namespace,
+            stable=subject.stable,
+            candidate=subject.candidate,
+            ask_stable=_ask(replicas, subject, model, subject.stable),
+            ask_candidate=_ask(replicas, subject, model, subject.candidate),
+        )
+
+
+def _split(state: RolloutState, rollout: Rollout) -> Split:
+    """The traffic of the version that is judged, where it is its turn."""
+    return ALL_TRAFFIC if state.phase is Phase.WATCHED else current_split(state, rollout.spec)
+
+
+def _turn(course: Course, state: RolloutState) -> frozenset[ClusterName]:
+    """The clusters in which requests are counted."""
+    return frozenset(
+        unit.cluster
+        for _, unit in course.target.places_of(state.rollout)
+        if state.phase is Phase.WATCHED or unit.stage == state.wave
+    )
+
+
+def _is_in_place(sight: Sight) -> bool:
+    return sight.cluster.settled and sight.cluster.routed
+
+
+def _subject(desired: DesiredState, state: RolloutState) -> Subject:
+    rollout = desired.rollouts[state.rollout]
+    model = desired.models[rollout.spec.model]
+    assert state.stable is not None, "a rollout without a version has no state"
+    if state.candidate is None:
+        return Subject.of(rollout, model, candidate=state.stable.version)
+    return Subject.of(
+        rollout, model, candidate=state.candidate.version, stable=state.stable.version
+    )
+
+
+def _ask(replicas: Replicas, subject: Subject, model: Model, version: str) -> Ask:
+    """Asks any replica of a version, as callers of the model do."""
+    serving = model.spec.serving
+    assert serving.container is not None, "runtimes that are rolled out have a container"
+    port = serving.container.port
+    path = serving.inference_path or f"/v2/models/{model.name}/infer"
+
+    async def ask(request: JsonValue) -> JsonValue:
+        found = await replicas.find(subject.namespace, subject.labels(version))
+        if not found:
+            raise Unavailable(f"no replica of {version} is ready")
+        answer = await replicas.post(found[0], port, path, request)
+        if answer.status != 200:
+            raise Refused(f"{found[0].name} answers {answer.status} at {path}")
+        try:
+            body: JsonValue = orjson.loads(answer.body)
+        except orjson.JSONDecodeError:
+            raise Refused(f"{found[0].name} answers at {path} with what is not JSON") from None
+        return body
+
+    return ask

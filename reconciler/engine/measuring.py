@@ -1,0 +1,91 @@
+"""Measuring: the evidence about one pair of versions, gathered look by look.
+
+Separate from deciding and from writing down. The invariant: when another pair takes the place of
+this one, evidence begins anew; what is lost with the process makes a rollout wait longer, and
+nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from reconciler.core.identifiers import ClusterName
+from reconciler.core.kinds.rollout import RolloutSpec
+from reconciler.core.rollouts.evidence import Evidence
+from reconciler.core.rollouts.gathering import Histograms, Readings, counted, exposure_of
+from reconciler.core.rollouts.states import Count, Phase, RolloutState, Target
+from reconciler.core.rollouts.traffic import Split
+from reconciler.core.rollouts.trail import Point, Trail, point_of
+from reconciler.core.samples import Samples
+from reconciler.core.verdicts import Verdict
+from reconciler.engine.asking import Evaluations, Queries
+
+
+def pair_of(state: RolloutState) -> tuple[Target | None, Target | None, bool]:
+    """What evidence is about."""
+    return state.stable, state.candidate, state.phase is Phase.WATCHED
+
+
+class Measurement:
+    """What is known of a pair of versions. `counts` are those of the step, by cluster."""
+
+    def __init__(self, state: RolloutState, queries: Queries, evaluations: Evaluations) -> None:
+        self.pair = pair_of(state)
+        self.counts: dict[ClusterName, Count] = {}
+        self.unready_since: float | None = None
+        self.queries = queries
+        self.evaluations = evaluations
+        self._histograms = Histograms()
+        self._trail = Trail()
+        self._place: tuple[object, ...] = ()
+        self._trouble = ""
+
+    def follow(self, state: RolloutState) -> None:
+        """Take over the position. Counts of another one are over."""
+        if state.place != self._place:
+            self._place = state.place
+            self.counts = dict(state.counts)
+
+    def take(self, split: Split, readings: Mapping[ClusterName, Readings]) -> None:
+        """Take in a look at the replicas of clusters whose gateways do as the position says."""
+        self._trouble = "; ".join(r.trouble for _, r in sorted(readings.items()) if r.trouble)
+        for name, reading in readings.items():
+            count = counted(self.counts.get(name), reading)
+            if count is not None:
+                self.counts[name] = count
+        if split.traffic is not None and split.traffic.random:
+            self._histograms.take(readings)
+        else:
+            self._histograms.pass_over(readings)
+
+    def samples(self, state: RolloutState, spec: RolloutSpec, split: Split) -> Samples:
+        """All of it, as gates judge it: the exposures of earlier steps first."""
+        exposures = state.exposures
+        if split.traffic is not None:
+            exposures += tuple(
+                exposure_of(split, count) for _, count in sorted(self.counts.items())
+            )
+        return Samples(
+            exposures=exposures,
+            signals=self._histograms.signals(),
+            latencies=self._histograms.latencies(),
+            evaluations=self.evaluations.results(),
+            queries=self.queries.points(),
+            approved=_approved(state, spec),
+            trouble=self._trouble,
+        )
+
+    def noted(self, evidence: Evidence, verdicts: Sequence[Verdict]) -> tuple[Point, ...]:
+        """The trail of the evidence, with this look at its end."""
+        self._trail.add(point_of(evidence, verdicts))
+        return self._trail.points
+
+
+def _approved(state: RolloutState, spec: RolloutSpec) -> frozenset[str]:
+    """Gates that somebody approved for the version that is judged."""
+    judged = state.candidate or state.stable
+    return frozenset(
+        given.gate
+        for given in spec.approved
+        if given.gate is not None and judged is not None and given.version == judged.version
+    )

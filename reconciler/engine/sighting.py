@@ -1,0 +1,130 @@
+"""Sighting: what the clusters of a rollout look like, from what the watches have seen.
+
+Separate from asking the replicas, because nothing is asked here: it is read from memory. The
+invariant: a cluster that nobody leads or whose watch is broken is told as trouble, not as it was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from reconciler.core.desired import Unit
+from reconciler.core.identifiers import ClusterName, ObjectKey
+from reconciler.core.ledger import Standing
+from reconciler.core.manifests import JsonObject, Manifest
+from reconciler.core.rendering.release import VERSION_LABEL
+from reconciler.core.rollouts.courses import Course
+from reconciler.core.rollouts.observations import ClusterSight
+from reconciler.core.rollouts.states import Phase, RolloutState
+from reconciler.core.statuses import Condition
+from reconciler.engine.books import Books
+from reconciler.engine.leading import NOT_CONNECTED, Leader
+from reconciler.engine.observing import ClusterObserver
+
+_WORKLOADS = frozenset({("apps", "Deployment"), ("serving.kserve.io", "InferenceService")})
+_ROUTE = ("gateway.networking.k8s.io", "HTTPRoute")
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """A cluster as a rollout sees it. `down`: too few replicas of the judged version are up."""
+
+    cluster: ClusterSight
+    down: bool = False
+
+
+class Sights:
+    """Reads sessions and books."""
+
+    def __init__(self, leader: Leader, books: Books) -> None:
+        self._leader = leader
+        self._books = books
+
+    def of(self, course: Course, state: RolloutState) -> dict[ClusterName, Sight]:
+        """The clusters whose turn has come or is over."""
+        everywhere = state.candidate is None
+        return {
+            unit.cluster: self._sight(course, state, unit)
+            for _, unit in course.target.places_of(state.rollout)
+            if everywhere or unit.stage <= state.wave
+        }
+
+    def is_led(self, course: Course, rollout: str) -> bool:
+        """Whether this process leads any cluster of the rollout; else another one decides."""
+        return any(
+            unit.cluster in self._leader.sessions for _, unit in course.target.places_of(rollout)
+        )
+
+    def _sight(self, course: Course, state: RolloutState, unit: Unit) -> Sight:
+        session = self._leader.sessions.get(unit.cluster)
+        if session is None:
+            trouble = self._leader.troubles.get(unit.cluster, NOT_CONNECTED)
+            return Sight(ClusterSight(trouble=trouble))
+        observer = session.observer
+        if observer.stale:
+            return Sight(ClusterSight(trouble=observer.stale))
+        place = (unit.cluster, unit.name)
+        staged = course.state.units[place]
+        known = self._books.ledger(unit.cluster).units.get(unit.name)
+        here = course.states.get(state.rollout)
+        current = here is not None and here.place == state.place
+        settled = (
+            current
+            and known is not None
+            and known.standing is Standing.SETTLED
+            and known.digest == staged.digest
+        )
+        refused = ""
+        if current and known is not None and known.refused == staged.digest:
+            refused = known.explanation
+        judged = state.candidate or state.stable
+        assert judged is not None, "a rollout without a version has no state"
+        workloads = _of_version(staged, judged.version)
+        return Sight(
+            ClusterSight(
+                settled=settled,
+                routed=_routed(observer, staged),
+                ready=bool(workloads) and all(_is_current(observer, key) for key in workloads),
+                refused=refused,
+            ),
+            down=state.phase is not Phase.STARTING
+            and settled
+            and any(_is_down(observer, key) for key in workloads),
+        )
+
+
+def _of_version(unit: Unit, version: str) -> list[ObjectKey]:
+    return [
+        manifest.key
+        for manifest in unit.manifests.values()
+        if (manifest.key.group, manifest.key.kind) in _WORKLOADS and _version(manifest) == version
+    ]
+
+
+def _version(manifest: Manifest) -> object:
+    metadata = cast(JsonObject, manifest.body["metadata"])
+    return cast(JsonObject, metadata.get("labels") or {}).get(VERSION_LABEL)
+
+
+def _routed(observer: ClusterObserver, unit: Unit) -> bool:
+    routes = [key for key in unit.manifests if (key.group, key.kind) == _ROUTE]
+    return bool(routes) and all(_is_current(observer, key) for key in routes)
+
+
+def _is_current(observer: ClusterObserver, key: ObjectKey) -> bool:
+    live = observer.get(key)
+    return live is not None and live.health.condition is Condition.CURRENT
+
+
+def _is_down(observer: ClusterObserver, key: ObjectKey) -> bool:
+    """Whether fewer than half of the replicas are up. One that restarts is no failure."""
+    live = observer.get(key)
+    if live is None:
+        return True
+    if key.kind != "Deployment":
+        return live.health.condition is not Condition.CURRENT
+    spec = cast(JsonObject, live.body["spec"])
+    status = cast(JsonObject, live.body.get("status") or {})
+    wanted, available = spec.get("replicas", 1), status.get("availableReplicas", 0)
+    return 2 * cast(int, available) < cast(int, wanted)
