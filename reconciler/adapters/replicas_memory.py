@@ -68,6 +68,10 @@ class MemoryReplicas:
         """The pod is gone, or not ready any more."""
         self._pods.pop((namespace, name), None)
 
+    def present(self) -> Mapping[Replica, Mapping[str, str]]:
+        """The pods that are ready, with their labels."""
+        return dict(self._pods.values())
+
     def will_answer(self, name: str, path: str, answer: Answer | FairleadError) -> None:
         """From now on, whatever the method; goes before `respond`."""
         for namespace, pod in self._pods:

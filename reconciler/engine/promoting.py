@@ -142,7 +142,7 @@ class Promoter:
             "rollout.moved",
             rollout=after.rollout,
             move=look.decision.move.value,
-            step=step_name(after, evidence.spec),
+            step=step_name(evidence.state, evidence.spec),
             why=look.decision.why,
         )
         return True

@@ -186,6 +186,8 @@ class World:
             clock=self.clock,
             context=Context(repository=self.repository_name, actor=identity),
             poll_seconds=1.0,
+            instruments=replaced.get("instruments"),
+            publisher=replaced.get("publisher"),
         )
 
     @asynccontextmanager
