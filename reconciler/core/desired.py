@@ -57,7 +57,8 @@ class DesiredState:
     """What one commit asks for. `repository` is the name of the Repository document.
 
     `policy` is this commit's own: it judges the next commit, and says how this one is applied.
-    `notices` are sentences about what is declared and does not act yet.
+    `notices` are sentences about what is declared and does not act yet, `rolling` about rollouts
+    that are on their way.
     """
 
     commit: CommitSha
@@ -68,6 +69,7 @@ class DesiredState:
     rollouts: Mapping[str, Rollout]
     models: Mapping[str, Model]
     notices: tuple[str, ...]
+    rolling: tuple[str, ...] = ()
     gates: Mapping[str, Gate] = field(default_factory=dict)
     evaluations: Mapping[str, Evaluation] = field(default_factory=dict)
 

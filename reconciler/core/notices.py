@@ -12,6 +12,7 @@ from reconciler.core.declarations import Declarations, declared_as
 from reconciler.core.kinds import DECLARED_ONLY, Cluster, Model, Rollout
 from reconciler.core.kinds.repository import RepositorySpec
 from reconciler.core.rollout_units import RenderedRollout
+from reconciler.core.rollouts.placing import gradual
 
 
 def notices(
@@ -56,10 +57,15 @@ def _model_notices(declarations: Declarations) -> Iterator[str]:
 def _strategy_notices(declarations: Declarations) -> Iterator[str]:
     for _, rollout in declarations.all(Rollout):
         strategy = rollout.spec.strategy
-        if strategy is not None:
+        if strategy is not None and gradual(strategy) is None:
             yield (
                 f"Rollout {rollout.name} declares a strategy ({strategy.chosen.replace('_', ' ')}) "
                 "that is not carried out yet: its version changes at once"
+            )
+        elif strategy is None and rollout.spec.gates:
+            yield (
+                f"Rollout {rollout.name} names gates, but has no strategy: its version changes at "
+                "once, and nothing judges it"
             )
 
 

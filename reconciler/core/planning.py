@@ -92,6 +92,7 @@ def plan(
             _cluster_plan(desired, rules, known[item.cluster], item, previews) for item in work
         ),
         notices=desired.notices,
+        rolling=desired.rolling,
     )
 
 

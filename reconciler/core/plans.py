@@ -176,6 +176,7 @@ class Plan:
     head: CommitSha
     clusters: tuple[ClusterPlan, ...] = ()
     notices: tuple[str, ...] = ()
+    rolling: tuple[str, ...] = ()
 
     @cached_property
     def canonical(self) -> bytes:
@@ -209,6 +210,7 @@ def plan_json(plan: Plan) -> JsonObject:
         "head": plan.head,
         "clusters": [_cluster_json(cluster) for cluster in plan.clusters],
         "notices": list(plan.notices),
+        "rolling": list(plan.rolling),
     }
 
 

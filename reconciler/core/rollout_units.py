@@ -6,7 +6,7 @@ rollout is rendered again exactly when a document that it reads has changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from reconciler.core.admission.findings import Pointer
@@ -23,6 +23,7 @@ from reconciler.core.policy import Policy
 from reconciler.core.problems import Problem
 from reconciler.core.rendering.release import Release, rollout_unit
 from reconciler.core.rendering.runtimes import RUNTIMES, render
+from reconciler.core.rollouts.placing import gradual
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ def render_rollouts(
             continue
         problems.extend(_runtime_problems(document, declared_as(Model, model)))
         units = _units(document, model, environment)
+        problems.extend(_traffic_problems(document, declared_as(Model, model), environment, units))
         rendered[rollout.name] = RenderedRollout(document, model, environment, units)
     problems.extend(_rivals(rendered))
     problems.extend(_rival_routes(rendered))
@@ -144,6 +146,36 @@ def _runtime_problems(document: Document, model: Model) -> Iterator[Problem]:
             f"Model {model.name} is served by runtime {runtime}, which cannot be rolled out yet",
             f"use runtime {', '.join(sorted(RUNTIMES))}, or remove the Rollout for now",
         )
+
+
+def _traffic_problems(
+    document: Document, model: Model, environment: Environment, clusters: Iterable[ClusterName]
+) -> Iterator[Problem]:
+    """Strategies that divide traffic where there is nothing to divide it with."""
+    strategy = declared_as(Rollout, document).spec.strategy
+    if strategy is None or gradual(strategy) is None:
+        return
+    where = document.span_at(("spec", "strategy"))
+    words = strategy.chosen.replace("_", " ")
+    if model.spec.serving.route is None:
+        yield Problem(
+            document.path,
+            where,
+            "strategy-without-route",
+            f"the strategy {words} divides requests, but Model {model.name} has no route",
+            "give the model serving.route, or leave the strategy out",
+        )
+        return
+    for name in clusters:
+        if environment.gateway(name) is None:
+            yield Problem(
+                document.path,
+                where,
+                "strategy-without-gateway",
+                f"the strategy {words} divides requests, but cluster {name} has no gateway",
+                "set spec.gateway of the Cluster or spec.defaults.gateway in fairlead.yaml, or "
+                "leave the strategy out",
+            )
 
 
 def _rivals(rendered: Mapping[str, RenderedRollout]) -> Iterator[Problem]:

@@ -19,6 +19,7 @@ from reconciler.core.identifiers import ClusterName, CommitSha, ObjectKey, UnitN
 from reconciler.core.ledger import Ledger, Position, Standing
 from reconciler.core.manifests import JsonObject
 from reconciler.core.plans import Waiting
+from reconciler.core.rollouts.reporting import RolloutStatus
 
 _CAMEL = ConfigDict(alias_generator=to_camel, allow_inf_nan=False)
 """JSON has camel case."""
@@ -48,6 +49,15 @@ class UnitStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A unit of a rollout that is not where its commit wants it: on its way, or `taken_back`."""
+
+    unit: UnitName
+    explanation: str
+    taken_back: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterFacts:
     """What is known of one cluster. `trouble` says why it cannot be seen; empty when it can."""
 
@@ -57,6 +67,7 @@ class ClusterFacts:
     leading: bool = False
     contested: tuple[ObjectKey, ...] = ()
     waiting: tuple[Waiting, ...] = ()
+    unfinished: tuple[Unfinished, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +111,8 @@ class Status:
     fetch_age_seconds: float | None = None
     fetch_trouble: str = ""
     notices: tuple[str, ...] = ()
+    rollouts: tuple[RolloutStatus, ...] = ()
+    """Those that go step by step."""
     version: Literal[1] = 1
 
     __pydantic_config__ = _CAMEL
@@ -125,7 +138,7 @@ class Status:
 def cluster_status(facts: ClusterFacts, position: Position) -> ClusterStatus:
     """Order what is known of one cluster."""
     ledger = facts.ledger
-    unsettled = _unsettled(ledger, facts.waiting)
+    unsettled = _unsettled(ledger, facts.waiting, facts.unfinished)
     # A unit that waits for a newer state is settled at the one before: it counts once.
     open_units = {unit.unit for unit in unsettled}
     applied = position.applied.get(ledger.cluster)
@@ -145,7 +158,9 @@ def cluster_status(facts: ClusterFacts, position: Position) -> ClusterStatus:
     )
 
 
-def _unsettled(ledger: Ledger, waiting: Sequence[Waiting]) -> tuple[UnitStatus, ...]:
+def _unsettled(
+    ledger: Ledger, waiting: Sequence[Waiting], unfinished: Sequence[Unfinished]
+) -> tuple[UnitStatus, ...]:
     found = {
         state.unit: UnitStatus(state.unit, state.standing, state.refused_commit, state.explanation)
         for state in ledger.units.values()
@@ -161,6 +176,11 @@ def _unsettled(ledger: Ledger, waiting: Sequence[Waiting]) -> tuple[UnitStatus, 
                 item.explanation,
                 item.reason,
             )
+    for rollout in unfinished:
+        standing = Standing.HELD if rollout.taken_back else Standing.PROGRESSING
+        found.setdefault(
+            rollout.unit, UnitStatus(rollout.unit, standing, explanation=rollout.explanation)
+        )
     return tuple(found[unit] for unit in sorted(found))
 
 

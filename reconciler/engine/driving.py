@@ -25,14 +25,11 @@ from reconciler.engine.correcting import Correctors
 from reconciler.engine.executing import Superseded
 from reconciler.engine.following import RETRY_SECONDS, BranchFollower, backoff
 from reconciler.engine.leading import Leader
-from reconciler.engine.looking import Instruments, Looker
 from reconciler.engine.performing import Context, Performer
-from reconciler.engine.promoting import Promoter
 from reconciler.engine.reconciling import Reconciler
+from reconciler.engine.rollout_loops import Instruments, RolloutLoops, Surroundings
 from reconciler.engine.sessions import ClusterSession
-from reconciler.engine.sighting import Sights
-from reconciler.engine.undoing import Undoer
-from reconciler.ports import Clock, Cluster, Lease, Publisher, Repository, StateStore
+from reconciler.ports import Clock, Cluster, Lease, Repository, StateStore
 
 log = structlog.get_logger()
 tracer = trace.get_tracer("fairlead")
@@ -69,7 +66,6 @@ class Engine:
         context: Context,
         poll_seconds: float,
         instruments: Instruments | None = None,
-        publisher: Publisher | None = None,
     ) -> None:
         """Without `instruments` nothing is measured: every version gets its traffic at once."""
         self.books = books
@@ -84,15 +80,7 @@ class Engine:
         self.branch = BranchFollower(
             repository, clock, poll_seconds=poll_seconds, on_move=self._moved
         )
-        self.leader = Leader(
-            clusters=clusters,
-            leases=leases,
-            books=books,
-            store=store,
-            clock=clock,
-            on_ready=self._session_ready,
-            on_end=self._correctors.end,
-        )
+        self.leader = self._leader(clusters, leases, store)
         self.reconciler = Reconciler(
             repository=repository,
             leader=self.leader,
@@ -101,26 +89,27 @@ class Engine:
             context=context,
             gradual=instruments is not None,
         )
-        self.promoter = (
-            Promoter(
-                reconciler=self.reconciler,
-                looker=Looker(Sights(self.leader, books), instruments, clock),
-                books=books,
-                clock=clock,
-                context=context,
-                on_move=self._rollout_moved,
-            )
-            if instruments is not None
-            else None
-        )
-        self._undoer = Undoer(
-            reconciler=self.reconciler,
-            repository=repository,
-            publisher=publisher,
-            books=books,
-            clock=clock,
-            context=context,
+        self.rollouts = instruments and RolloutLoops.of(
+            Surroundings(self.reconciler, self.leader, repository, books, clock, context),
+            instruments,
+            on_move=self._rollout_moved,
             on_push=self.branch.hint,
+        )
+
+    def _leader(
+        self,
+        clusters: Mapping[ClusterName, Cluster],
+        leases: Mapping[ClusterName, Lease],
+        store: StateStore,
+    ) -> Leader:
+        return Leader(
+            clusters=clusters,
+            leases=leases,
+            books=self.books,
+            store=store,
+            clock=self._clock,
+            on_ready=self._session_ready,
+            on_end=self._correctors.end,
         )
 
     async def run(self) -> None:
@@ -135,7 +124,7 @@ class Engine:
                     self._work_for_ever(),
                     self._remind_for_ever(),
                     self._correctors.crashed(),
-                    *([self.promoter.run(), self._undoer.run()] if self.promoter else []),
+                    *([self.rollouts.run()] if self.rollouts else []),
                     asyncio.shield(leading),
                 ]
             )

@@ -29,16 +29,20 @@ from reconciler.engine.concurrency import together
 from reconciler.engine.measuring import Measurement, pair_of
 from reconciler.engine.scraping import Subject, scrape
 from reconciler.engine.sighting import Sight, Sights
-from reconciler.ports import Ask, Clock, Comparison, Evaluator, MetricsSource, Replicas
+from reconciler.ports import Ask, Clock, Comparison, Evaluator, MetricsSource, Publisher, Replicas
 
 
 @dataclass(frozen=True, slots=True)
 class Instruments:
-    """What rollouts are measured with. Without `metrics`, gates that ask a provider hold."""
+    """What rollouts are measured with, and undone.
+
+    Without `metrics`, gates that ask a provider hold. Without `publisher`, nothing is pushed.
+    """
 
     replicas: Mapping[ClusterName, Replicas]
     evaluator: Evaluator
     metrics: MetricsSource | None = None
+    publisher: Publisher | None = None
 
 
 class Looker:

@@ -23,11 +23,12 @@ from reconciler.core.outstanding import ClusterView, outstanding
 from reconciler.core.planning import plan
 from reconciler.core.plans import Plan
 from reconciler.core.problems import Problem, Span
+from reconciler.core.rollouts.courses import Courses
 from reconciler.core.snapshots import ClusterSnapshot, FrozenSnapshot
 from reconciler.engine.fetching import Compiler, Invalid, verify_history
 from reconciler.engine.observing import ClusterObserver
 from reconciler.engine.previewing import preview
-from reconciler.ports import Cluster, Repository
+from reconciler.ports import Clock, Cluster, Repository
 
 NO_SETTINGS = "the settings do not say how to reach this cluster"
 
@@ -72,11 +73,13 @@ class Surveyor:
         name: str,
         clusters: Mapping[ClusterName, Cluster],
         recorded: Recorded,
+        clock: Clock,
     ) -> None:
         self._repository = repository
         self._name = name
         self._clusters = clusters
         self._recorded = recorded
+        self._clock = clock
         self._compiler = Compiler(repository)
 
     async def survey(self, head: CommitSha, *, only: ClusterName | None = None) -> Survey:
@@ -100,8 +103,19 @@ class Surveyor:
         desired = result.compilation.state
         if desired.repository != self._name:
             return Survey(head, None, (self._other_name(desired),))
-        async with self._looking(desired, only) as views:
-            made = await self._plan(desired, rules or desired.policy, views)
+        recorded = self._recorded
+        staged = (
+            Courses()
+            .make(
+                desired,
+                recorded.position.journal,
+                recorded.ledgers,
+                now=self._clock.now().timestamp(),
+            )
+            .state
+        )
+        async with self._looking(staged, only) as views:
+            made = await self._plan(staged, rules or desired.policy, views)
         return Survey(head, made, result.problems)
 
     async def _rules(self) -> RepositorySpec | None:

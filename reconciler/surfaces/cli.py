@@ -52,6 +52,11 @@ COMMANDS: Mapping[str, Command] = {
         "Show how the clusters stand.",
         "reconciler.wiring.reading:status_tools",
     ),
+    "rollout": Command(
+        "reconciler.surfaces.rollout_commands:rollout_group",
+        "See where rollouts stand, and why they moved.",
+        "reconciler.wiring.reading:rollout_tools",
+    ),
     "revert": Command(
         "reconciler.surfaces.revert_command:revert_command",
         "Prepare the commit that undoes another one.",

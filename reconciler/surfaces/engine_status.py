@@ -6,12 +6,14 @@ gathering reads memory only, so that asking often costs the clusters nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 
 from reconciler.core.identifiers import ClusterName
 from reconciler.core.ledger import Ledger
-from reconciler.core.standing import ClusterFacts, Status, cluster_status
+from reconciler.core.rollouts.reporting import RolloutStatus, rollout_status
+from reconciler.core.standing import ClusterFacts, Status, Unfinished, cluster_status
 from reconciler.engine.driving import Engine
 from reconciler.engine.leading import NOT_CONNECTED
 from reconciler.ports import Clock
@@ -85,7 +87,29 @@ class EngineStatus:
                 cluster_status(self._facts(name), position) for name in sorted(self._clusters())
             ),
             notices=accepted.notices if accepted else (),
+            rollouts=tuple(self._rollouts()),
         )
+
+    def _rollouts(self) -> Iterator[RolloutStatus]:
+        engine = self._engine
+        accepted = engine.reconciler.accepted
+        looks = engine.rollouts.looks if engine.rollouts else {}
+        for name, state in sorted(engine.reconciler.positions.states().items()):
+            rollout = accepted.rollouts.get(name) if accepted else None
+            if rollout is None:
+                continue
+            look = looks.get(name)
+            if look is None:
+                yield rollout_status(rollout, state)
+                continue
+            yield rollout_status(
+                rollout,
+                state,
+                why=look.decision.why,
+                looked_at=look.evidence.now,
+                verdicts=look.verdicts,
+                exposures=look.evidence.samples.exposures,
+            )
 
     def _clusters(self) -> AbstractSet[ClusterName]:
         """Those of the settings, and those that the commit in force wants something in."""
@@ -112,4 +136,14 @@ class EngineStatus:
             leading=session is not None,
             contested=tuple(contested),
             waiting=tuple(waiting),
+            unfinished=tuple(self._unfinished(name)),
         )
+
+    def _unfinished(self, cluster: ClusterName) -> Iterator[Unfinished]:
+        course = self._engine.reconciler.course
+        if course is None:
+            return
+        for (where, unit), words in course.staged.unfinished.items():
+            if where == cluster:
+                state = course.states[unit.removeprefix("rollout/")]
+                yield Unfinished(unit, words, taken_back=state.candidate is None)

@@ -22,6 +22,7 @@ from reconciler.engine.surveying import Recorded, Survey, Surveyor, compare
 from reconciler.ports import Cluster, Repository
 from reconciler.settings import Settings
 from reconciler.surfaces.plan_command import PlanRequest, PlanTools
+from reconciler.surfaces.rollout_commands import RolloutTools
 from reconciler.surfaces.status_command import StatusTools
 from reconciler.wiring.ports import access_to, mirror_at, state_for_reading, verifier_of
 
@@ -34,6 +35,10 @@ def plan_tools() -> PlanTools:
 
 def status_tools() -> StatusTools:
     return StatusTools(_status)
+
+
+def rollout_tools() -> RolloutTools:
+    return RolloutTools(_status, state_for_reading)
 
 
 async def _survey(settings: Settings, request: PlanRequest) -> Survey:
@@ -56,6 +61,7 @@ async def _survey(settings: Settings, request: PlanRequest) -> Survey:
             name=settings.repository.name,
             clusters=clusters,
             recorded=await _recorded(settings),
+            clock=SystemClock(),
         )
         return await surveyor.survey(head, only=request.cluster)
 

@@ -87,14 +87,14 @@ def test_what_is_declared_and_does_not_act_is_told() -> None:
         models=MODEL.replace(
             "    route:", "    secrets: [{name: hf, from: 'vault:kv/fraud#hf'}]\n    route:"
         ),
-        rollouts=ROLLOUT + "  strategy: {blueGreen: {}}\n",
-        gates="apiVersion: fairlead.dev/v1alpha1\nkind: Gate\nmetadata: {name: errors}\n"
-        "spec: {errorRate: {atMost: 1%}}\n",
+        rollouts=ROLLOUT + "  strategy: {recreate: {}}\n",
+        prompts="apiVersion: fairlead.dev/v1alpha1\nkind: Prompt\nmetadata: {name: answer}\n"
+        "spec: {owner: team-risk, model: fraud-detector, versions: [{name: v1, text: Brief.}]}\n",
     )
     assert compiled(tree).state.notices == (
-        "Gate errors is declared but not yet enforced",
         "Model fraud-detector has a route, but cluster staging-1 has no gateway",
-        "Rollout fraud-detector declares a strategy (blue green) that is not carried out yet: its "
+        "Prompt answer is declared but not yet enforced",
+        "Rollout fraud-detector declares a strategy (recreate) that is not carried out yet: its "
         "version changes at once",
         "secret hf of Model fraud-detector is declared but not delivered yet",
     )

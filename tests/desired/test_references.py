@@ -21,6 +21,7 @@ SCOPE = (
     "  models: [{model: fraud-detector, versions: [v3], actions: [infer]}]\n"
     "  token: {audience: gateway}\n  expires: '2027-06-30'\n"
 )
+GATEWAY = "spec: {gateway: {name: public, namespace: gateways}}\n"
 GATE = HEAD + "kind: Gate\nmetadata: {name: answers}\nspec: {evaluation: {name: golden}}\n"
 
 
@@ -66,8 +67,9 @@ def test_a_version_that_the_model_does_not_have_is_a_problem() -> None:
         ),
         (
             {
+                "clusters": CLUSTERS.replace("env: staging}}\n", f"env: staging}}}}\n{GATEWAY}"),
                 "rollouts": ROLLOUT + "  strategy:\n    canary:\n      steps:\n"
-                "      - approval: {by: [owner]}\n      - weight: 100%\n"
+                "      - approval: {by: [owner]}\n      - weight: 100%\n",
             },
             "unknown-role",
         ),
@@ -76,6 +78,35 @@ def test_a_version_that_the_model_does_not_have_is_a_problem() -> None:
 )
 def test_a_dangling_reference_is_a_problem(files: dict[str, str], code: str) -> None:
     assert [name for name, _ in found(**files)] == [code]
+
+
+CANARY = "  strategy: {canary: {steps: [{weight: 5%}, {weight: 100%}]}}\n"
+
+
+def test_a_strategy_that_divides_requests_needs_a_gateway_in_every_cluster() -> None:
+    assert found(rollouts=ROLLOUT + CANARY) == [("strategy-without-gateway", "rollouts.yaml:11:13")]
+
+
+def test_a_strategy_that_divides_requests_needs_a_route() -> None:
+    inside = MODEL.replace("    route: {hostnames: [fraud.example.com]}\n", "")
+    assert found(models=inside, rollouts=ROLLOUT + CANARY) == [
+        ("strategy-without-route", "rollouts.yaml:11:13")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("by", "asked", "problems"),
+    [
+        ("agent/one", "[agent/one]", []),
+        ("agent/one", "[agent/two]", ["approval-not-asked"]),
+    ],
+)
+def test_a_gate_is_approved_by_whom_it_asks(by: str, asked: str, problems: list[str]) -> None:
+    gate = HEAD + "kind: Gate\nmetadata: {name: ok}\nspec: {approval: {by: " + asked + "}}\n"
+    scopes = "---\n".join(SCOPE.replace("eval-bot", name) for name in ("one", "two"))
+    given = f"  gates: [ok]\n  approved: [{{version: v3, gate: ok, by: {by}}}]\n"
+    codes_found = [code for code, _ in found(gates=gate, scopes=scopes, rollouts=ROLLOUT + given)]
+    assert codes_found == problems
 
 
 def test_what_a_broken_document_declares_is_not_called_unknown() -> None:

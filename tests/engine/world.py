@@ -187,7 +187,6 @@ class World:
             context=Context(repository=self.repository_name, actor=identity),
             poll_seconds=1.0,
             instruments=replaced.get("instruments"),
-            publisher=replaced.get("publisher"),
         )
 
     @asynccontextmanager

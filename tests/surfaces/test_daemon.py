@@ -160,7 +160,8 @@ async def test_the_daemon_syncs_plans_and_stops(plane: ControlPlane, tmp_path: P
             *("--cluster", "staging", "--detailed-exitcode"),
         )
         assert planned.returncode == 2, planned.stderr
-        assert "fraud-detector: v2 → v3 in staging" in planned.stdout
+        assert "fraud-detector: v3, new in staging" in planned.stdout
+        assert "fraud-detector: v2 → v3, in 2 waves: requests with x-cohort" in planned.stdout
 
         workshop.git("branch", "-f", "main", "next")
         await daemon.until_staging_has(second)

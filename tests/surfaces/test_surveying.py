@@ -24,6 +24,7 @@ async def surveyor(world: World, *, name: str = REPOSITORY, reach: bool = True) 
         name=name,
         clusters=world.clusters if reach else {},
         recorded=Recorded(await world.store.position(), ledgers),
+        clock=world.clock,
     )
 
 

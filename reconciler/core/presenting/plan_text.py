@@ -70,6 +70,9 @@ def _body(view: PlanView) -> Iterator[Line]:
     yield from _section("Not checked by a dry run", Tone.WARNING, map(_unverified, view.unverified))
     yield from _section("Waiting", Tone.WARNING, map(_waiting, view.waiting))
     yield from _section(
+        "Rollouts: what follows", Tone.STRONG, (line(way, indent=1) for way in view.rolling)
+    )
+    yield from _section(
         "Declared, not enforced yet", Tone.STRONG, (line(n, indent=1) for n in view.notices)
     )
 

@@ -132,6 +132,7 @@ class PlanView:
     unverified: tuple[UnverifiedView, ...]
     waiting: tuple[WaitingView, ...]
     notices: tuple[str, ...]
+    rolling: tuple[str, ...] = ()
 
     @property
     def refused(self) -> bool:
@@ -191,6 +192,7 @@ def plan_view(plan: Plan) -> PlanView:
             _folded([(c.cluster, _waiting_view(w)) for c in plan.clusters for w in c.waiting])
         ),
         notices=plan.notices,
+        rolling=plan.rolling,
     )
 
 

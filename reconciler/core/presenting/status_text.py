@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from reconciler.core.identifiers import short
 from reconciler.core.presenting.lines import Line, Tone, line, piece, plural
+from reconciler.core.presenting.rollout_text import rollout_summary
 from reconciler.core.standing import ClusterState, ClusterStatus, Status
 
 _TONES = {
@@ -40,6 +41,10 @@ def status_lines(status: Status) -> Iterator[Line]:
         yield from _table(status.clusters)
     for cluster in status.clusters:
         yield from _details(cluster)
+    if status.rollouts:
+        yield ()
+        yield line(piece("Rollouts", Tone.STRONG))
+        yield from (line(*rollout_summary(found), indent=1) for found in status.rollouts)
     if status.notices:
         yield ()
         yield line(piece("Declared, not enforced yet", Tone.STRONG))

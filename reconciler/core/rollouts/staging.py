@@ -21,6 +21,7 @@ from reconciler.core.outstanding import Place
 from reconciler.core.rendering.release import ROLLOUT_LABEL, VERSION_LABEL, bounded_name
 from reconciler.core.rollouts.placing import Placement, gradual, placement
 from reconciler.core.rollouts.states import RolloutState, Target
+from reconciler.core.rollouts.telling import way_of
 from reconciler.core.rollouts.traffic import NO_TRAFFIC, divided
 
 _WORKLOADS = frozenset({("apps", "Deployment"), ("serving.kserve.io", "InferenceService")})
@@ -69,8 +70,11 @@ def stage(
             needed[place] = replace(staged_unit(unit, bare, entries), stage=0)
             if not ended:
                 unfinished[place] = unfinished_words(state)
-    staged = replace(desired, units={**desired.units, **units}) if units else desired
-    return Staged(staged, fallback, needed, unfinished)
+    ways = (way_of(r, journal[r.name]) for r in desired.rollouts.values() if r.name in journal)
+    rolling = tuple(sorted(filter(None, ways)))
+    if units or rolling:
+        desired = replace(desired, units={**desired.units, **units}, rolling=rolling)
+    return Staged(desired, fallback, needed, unfinished)
 
 
 def unfinished_words(state: RolloutState) -> str:
