@@ -123,10 +123,16 @@ def test_counts_that_cannot_be_hold(exposure: Exposure) -> None:
     assert judged(exposure).outcome is Outcome.HOLD
 
 
-def test_trouble_holds_whatever_was_counted() -> None:
-    for exposure in (alone("full", 0, 10_000), alone("full", 500, 1000)):
-        verdict = judge("errors", GATE, exposed(exposure, trouble="connection refused"))
-        assert (verdict.outcome, verdict.summary) == (Outcome.HOLD, "connection refused")
+def test_trouble_holds_however_good_the_counts_are() -> None:
+    exposure = alone("full", 0, 10_000)
+    verdict = judge("errors", GATE, exposed(exposure, trouble="connection refused"))
+    assert (verdict.outcome, verdict.summary) == (Outcome.HOLD, "connection refused")
+
+
+def test_harm_that_was_counted_stays_proven_when_some_do_not_answer() -> None:
+    exposure = alone("full", 500, 1000)
+    verdict = judge("errors", GATE, exposed(exposure, trouble="connection refused"))
+    assert verdict.outcome is Outcome.FAIL
 
 
 @pytest.mark.parametrize("confidence", ["0%", "100%"])

@@ -87,10 +87,11 @@ def judge_errors(name: str, gate: ErrorRate, samples: Samples) -> Verdict:
     bound = upper_bound(errors, requests, confidence)
     outcome = Outcome.HOLD
     wrong = next(filter(None, map(_misrouting, samples.exposures)), "")
-    if samples.trouble:
-        summary = samples.trouble
-    elif worst is not None and worst.proven:
+    if worst is not None and worst.proven:
+        # What was counted stays proven, whoever does not answer just now.
         outcome, summary = Outcome.FAIL, worst.sentence
+    elif samples.trouble:
+        summary = samples.trouble
     elif wrong:
         summary = wrong
     elif requests and bound <= limit:
