@@ -68,7 +68,12 @@ spec:
 
 
 def rollout(
-    version: str, *, strategy: str = "", extra: str = "", waves: tuple[str, ...] = ("one",)
+    version: str,
+    *,
+    strategy: str = "",
+    extra: str = "",
+    gates: str = "[errors]",
+    waves: tuple[str, ...] = ("one",),
 ) -> str:
     listed = "".join(f"  - clusters: {{env: {wave}}}\n" for wave in waves)
     strategy = strategy or f"    canary:\n      steps:\n{STEPS}    keepWarm: 10m\n"
@@ -82,7 +87,7 @@ spec:
   namespace: team-a
   waves:
 {listed}\
-  gates: [errors]
+  gates: {gates}
   strategy:
 {strategy}\
 {extra}"""
@@ -103,6 +108,8 @@ class RolloutWorld(World):
         self.errors: dict[str, float] = {}
         self.answered: Counter[tuple[str, str, bool]] = Counter()
         self.ways: dict[str, list[str]] = {name: [] for name in self.names}
+        self.previews: list[dict[str, str]] = []
+        """Header matches that were seen in routes."""
         self._started = False
         self.silent: set[str] = set()
         """Versions whose replicas do not answer when they are asked for their metrics."""
@@ -235,6 +242,7 @@ class RolloutWorld(World):
         way = f"{newest} {self.shares(cluster)[newest]}" if newest != "v1" else "v1"
         if len(rules) > 1:
             way += " cohort"
+            self.previews += rules[0]["matches"][0]["headers"]
         if rules[0].get("filters"):
             way += " mirror"
         if self.ways[cluster][-1:] != [way]:

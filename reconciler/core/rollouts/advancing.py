@@ -30,6 +30,7 @@ class Move(StrEnum):
     HOLD = "hold"
     ENTER = "enter-step"
     WAVE = "begin-wave"
+    APPROVE = "approve-step"
     PROMOTE = "promote"
     ABORT = "abort"
     RETIRE = "retire"
@@ -76,7 +77,9 @@ def step_name(state: RolloutState, spec: RolloutSpec) -> str:
         return f"{wave}starting"
     found = splits(steps)
     index = min(state.step, len(found) - 1)
-    return f"{wave}step {index + 1} of {len(found)}: {found[index].words}"
+    approval = spec.approvals_asked().get(index + 1)
+    words = f", approval by {' or '.join(approval)}" if approval else ""
+    return f"{wave}step {index + 1} of {len(found)}: {found[index].words}{words}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +148,10 @@ def _start(
 def _step(
     state: RolloutState, spec: RolloutSpec, observation: Observation, *, waves: int, now: float
 ) -> Decision:
+    if _is_news_of_approval(state, spec):
+        # People took their time; from here on evidence is waited for no longer than ever.
+        after = replace(state, approved_step=state.step + 1, entered=now)
+        return Decision(Move.APPROVE, after, f"step {state.step + 1} was approved in Git")
     waits = _waits(state, spec, observation)
     if waits:
         return Decision(Move.HOLD, state, "; ".join(waits))
@@ -268,8 +275,18 @@ def _is_overdue(state: RolloutState, spec: RolloutSpec, *, now: float) -> bool:
     if state.phase is Phase.STEPPING and steps is not None:
         # People may take their time: the traffic is watched meanwhile.
         asked = state.step + 1 in spec.approvals_asked()
-        return not (asked and not spec.is_approved(state.candidate.version, state.step + 1))
+        return not asked or state.approved_step == state.step + 1
     return True
+
+
+def _is_news_of_approval(state: RolloutState, spec: RolloutSpec) -> bool:
+    number = state.step + 1
+    return (
+        state.candidate is not None
+        and state.approved_step != number
+        and number in spec.approvals_asked()
+        and spec.is_approved(state.candidate.version, number)
+    )
 
 
 def _seconds(spec: RolloutSpec) -> float:

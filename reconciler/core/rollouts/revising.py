@@ -104,6 +104,7 @@ def _begun(state: RolloutState, target: Target, *, now: float) -> RolloutState:
         wave=0,
         step=0,
         entered=now,
+        approved_step=0,
         exposures=(),
         counts={},
         kept=tuple(entry for entry in kept if entry.target.version != target.version),

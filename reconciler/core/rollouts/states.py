@@ -109,7 +109,8 @@ class RolloutState:
     """Where one rollout stands. Times are seconds since the epoch.
 
     `stable` has the traffic that nothing else gets, and all of it after an abort. `step` counts
-    from 0 within `wave`; `entered` is when it began. `exposures` are the evidence of earlier steps;
+    from 0 within `wave`; `entered` is when it began, or when the approval that it asks for was
+    given; `approved_step` is the number of the step that was approved last, from 1. `exposures` are the evidence of earlier steps;
     `counts` those of this one, by cluster, empty until the gateways have taken it over. `proven`
     are versions that had all the traffic once and were not taken back. `failure` names the version
     that must not come again by itself.
@@ -122,6 +123,7 @@ class RolloutState:
     wave: int = 0
     step: int = 0
     entered: float = 0.0
+    approved_step: int = 0
     exposures: tuple[Exposure, ...] = ()
     counts: Mapping[ClusterName, Count] = field(default_factory=dict)
     kept: tuple[Kept, ...] = ()
