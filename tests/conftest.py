@@ -6,6 +6,7 @@ of their own, and by leaving cluster-scoped objects of others alone.
 
 from __future__ import annotations
 
+import functools
 import os
 import secrets
 from collections.abc import Iterator
@@ -17,12 +18,14 @@ from reconciler.sandbox import (
     BinarySettings,
     Components,
     ControlPlane,
+    IsolationForbidden,
     artefacts,
     locate,
+    require_network_namespaces,
 )
 from reconciler.sandbox.progress import Progress
 
-NEEDS = {"control_plane": Components.FULL, "api_server": Components.BARE}
+NEEDS = {"control_plane", "api_server", "gateway_plane"}
 
 
 class TerminalProgress:
@@ -41,15 +44,20 @@ class TerminalProgress:
             self._reporter.write_line(text)
 
 
-def binaries_for(components: Components, progress: Progress | None = None) -> Binaries:
-    names = artefacts(components, gateway_api=True)
+def binaries_for(
+    components: Components, progress: Progress | None = None, *, gateway: bool = False
+) -> Binaries:
+    names = artefacts(components, gateway_api=True, gateway=gateway)
     return locate(names, BinarySettings.from_environment(os.environ), progress=progress)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if NEEDS.keys() & set(getattr(item, "fixturenames", ())):
+        needed = NEEDS & set(getattr(item, "fixturenames", ()))
+        if needed:
             item.add_marker(pytest.mark.cluster)
+        if "gateway_plane" in needed:
+            item.add_marker(pytest.mark.gateway)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -58,7 +66,24 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if session.config.option.collectonly or reporter is None:
         return
     if any(item.get_closest_marker("cluster") for item in session.items):
-        binaries_for(Components.FULL, TerminalProgress(reporter))
+        gateway = any(item.get_closest_marker("gateway") for item in session.items)
+        wanted = gateway and not _forbidden()
+        binaries_for(Components.FULL, TerminalProgress(reporter), gateway=wanted)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gateway") and (reason := _forbidden()):
+        pytest.skip(reason)
+
+
+@functools.cache
+def _forbidden() -> str:
+    """Why no data plane can be had here; empty where one can."""
+    try:
+        require_network_namespaces()
+    except IsolationForbidden as forbidden:
+        return forbidden.message
+    return ""
 
 
 @pytest.fixture(scope="session")
@@ -73,15 +98,26 @@ def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlan
     yield from _started(Components.BARE, tmp_path_factory)
 
 
+@pytest.fixture(scope="session")
+def gateway_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """A control plane with a Gateway, and a model server that answers for every pod."""
+    yield from _started(Components.FULL, tmp_path_factory, gateway=True)
+
+
 @pytest.fixture
 def namespace() -> str:
     """A name that no other test uses; the test creates it."""
     return f"test-{secrets.token_hex(5)}"
 
 
-def _started(components: Components, directories: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+def _started(
+    components: Components, directories: pytest.TempPathFactory, *, gateway: bool = False
+) -> Iterator[ControlPlane]:
     plane = ControlPlane(
-        binaries_for(components), components=components, root=directories.mktemp("sandboxes")
+        binaries_for(components, gateway=gateway),
+        components=components,
+        gateway=gateway,
+        root=directories.mktemp("sandboxes"),
     )
     with plane:
         yield plane

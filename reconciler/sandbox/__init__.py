@@ -7,7 +7,8 @@ command line and the tests imports it.
 from reconciler.sandbox.binaries import Binaries, BinarySettings, locate
 from reconciler.sandbox.components import Components
 from reconciler.sandbox.control_plane import ControlPlane, artefacts
-from reconciler.sandbox.errors import SandboxError
+from reconciler.sandbox.errors import IsolationForbidden, SandboxError
+from reconciler.sandbox.isolation import require_network_namespaces
 from reconciler.sandbox.progress import Progress
 
 __all__ = [
@@ -15,8 +16,10 @@ __all__ = [
     "BinarySettings",
     "Components",
     "ControlPlane",
+    "IsolationForbidden",
     "Progress",
     "SandboxError",
     "artefacts",
     "locate",
+    "require_network_namespaces",
 ]

@@ -89,7 +89,7 @@ def _find_release(
     release: Release, needed: frozenset[str], settings: BinarySettings
 ) -> dict[str, Path]:
     """All that is needed of a release, from the first place that has all; else nothing."""
-    if settings.explicit is not None and release.programs:
+    if settings.explicit is not None and release.has_programs:
         return _explicit(needed, settings.explicit)
     for find in _places(release, settings):
         found = {name: path for name in needed if (path := find(name)) is not None}
@@ -115,7 +115,7 @@ def _places(release: Release, settings: BinarySettings) -> Iterable[Find]:
         yield _in_directory(settings.explicit)
     if settings.kubebuilder_assets is not None:
         yield _in_directory(settings.kubebuilder_assets)
-    if release.programs:
+    if release.has_programs:
         yield _on_path(settings.search_path)
     yield _in_directory(settings.cache / cache_key(release, settings.modules))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,6 +22,7 @@ REQUEST_SECONDS = 30.0
 ZONES = ("zone-a", "zone-b", "zone-c")
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 YAML = "application/yaml"
+YAML_SEPARATOR = b"\n---\n"
 CRD_KIND = b"\nkind: CustomResourceDefinition\n"
 
 
@@ -104,15 +106,17 @@ def create_nodes(client: ApiClient, names: list[str]) -> None:
         client.create("/api/v1/nodes", body)
 
 
-def create_definitions(client: ApiClient, directory: Path) -> None:
+def create_definitions(client: ApiClient, directories: Sequence[Path]) -> None:
     """Posts the files as they are: the API server reads YAML, faster than we could.
 
     Only definitions: the admission policy beside them refuses older and experimental ones, which
     the gateways that people try out here may need.
     """
-    files = [path.read_bytes() for path in sorted(directory.glob("*.yaml"))]
+    paths = [path for directory in directories for path in sorted(directory.glob("*.yaml"))]
+    files = [path.read_bytes() for path in paths]
     with ThreadPoolExecutor(max_workers=4) as pool:
-        definitions = [body for body in files if CRD_KIND in body]
+        documents = [body for file in files for body in file.split(YAML_SEPARATOR)]
+        definitions = [body for body in documents if CRD_KIND in body]
         for _ in pool.map(lambda body: client.create(CRDS, body, content_type=YAML), definitions):
             pass
 
@@ -120,11 +124,11 @@ def create_definitions(client: ApiClient, directory: Path) -> None:
 def have_nodes_joined(client: ApiClient) -> bool:
     """Whether pods can be scheduled: nodes are ready, and the taint of new ones is gone."""
     nodes = _items(client.get_object("/api/v1/nodes"))
-    return all(_has(node, "Ready") and not _at(node, "spec", "taints") for node in nodes)
+    return all(has_condition(node, "Ready") and not _at(node, "spec", "taints") for node in nodes)
 
 
 def are_definitions_established(client: ApiClient) -> bool:
-    return all(_has(item, "Established") for item in _items(client.get_object(CRDS)))
+    return all(has_condition(item, "Established") for item in _items(client.get_object(CRDS)))
 
 
 def may_pods_be_created(client: ApiClient) -> bool:
@@ -137,7 +141,7 @@ def _items(listing: JsonObject) -> list[JsonValue]:
     return items if isinstance(items, list) else []
 
 
-def _has(item: JsonValue, condition: str) -> bool:
+def has_condition(item: JsonValue, condition: str) -> bool:
     conditions = _at(item, "status", "conditions")
     return isinstance(conditions, list) and any(
         _at(found, "type") == condition and _at(found, "status") == "True" for found in conditions

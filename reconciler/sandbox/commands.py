@@ -20,11 +20,14 @@ from reconciler.sandbox.binaries import BinarySettings, locate
 from reconciler.sandbox.components import Components
 from reconciler.sandbox.control_plane import ControlPlane, artefacts
 from reconciler.sandbox.detached import Description, Listing
+from reconciler.sandbox.errors import SandboxError
+from reconciler.sandbox.isolation import require_network_namespaces
 from reconciler.sandbox.locations import sandboxes_directory
 from reconciler.sandbox.progress import duration
 from reconciler.sandbox.terminal import shown_progress
 
 DEFAULT_NAME = "default"
+GATEWAY = "gateway"
 
 _name_option = click.option(
     "--name", default=DEFAULT_NAME, show_default=True, help="Which sandbox; several can run."
@@ -41,18 +44,31 @@ def sandbox_group() -> None:
 @click.option(
     "--nodes", type=click.IntRange(0, 1000), default=3, show_default=True, help="Of 8 GPUs each."
 )
-def up(name: str, nodes: int) -> None:
+@click.option(
+    "--with",
+    "extras",
+    type=click.Choice([GATEWAY]),
+    multiple=True,
+    help="gateway: requests reach a model server for every pod, through a Gateway.",
+)
+def up(name: str, nodes: int, extras: tuple[str, ...]) -> None:
     """Start a sandbox that stays until `down`. The first time, its programs are built."""
+    gateway = GATEWAY in extras
     root = sandboxes_directory(os.environ)
     for description in detached.list_sandboxes(root).ready:
         if description.name == name:
+            _require_gateway(description, wanted=gateway)
             click.echo(f"{name} is already running")
             _explain(description)
             return
+    if gateway:
+        require_network_namespaces()  # before minutes of building for nothing
     with shown_progress() as progress:
-        names = artefacts(Components.FULL, gateway_api=True)
+        names = artefacts(Components.FULL, gateway_api=True, gateway=gateway)
         binaries = locate(names, BinarySettings.from_environment(os.environ), progress=progress)
-        with ControlPlane(binaries, nodes=nodes, name=name, root=root, progress=progress) as plane:
+        with ControlPlane(
+            binaries, nodes=nodes, gateway=gateway, name=name, root=root, progress=progress
+        ) as plane:
             description = detached.detach(plane, nodes=nodes)
     _explain(description)
 
@@ -85,9 +101,19 @@ def env(name: str) -> None:
     click.echo(f"export KUBECONFIG={shlex.quote(description.kubeconfig)}")
 
 
+def _require_gateway(description: Description, *, wanted: bool) -> None:
+    if wanted and not description.gateway:
+        raise SandboxError(
+            f"sandbox {description.name!r} is running without a gateway",
+            hint="stop it first, or choose another --name",
+        )
+
+
 def _explain(description: Description) -> None:
     option = "" if description.name == DEFAULT_NAME else f" --name {description.name}"
     click.echo(f"API server  {description.server}")
+    if description.gateway:
+        click.echo(f"gateway     {description.gateway}")
     click.echo(f"kubeconfig  {description.kubeconfig}")
     click.echo(f'use it      eval "$(fairlead sandbox env{option})"')
     click.echo(f"stop it     fairlead sandbox down{option}")
@@ -96,7 +122,8 @@ def _explain(description: Description) -> None:
 def _lines(listing: Listing, *, now: float) -> Iterator[str]:
     for ready in listing.ready:
         age = duration(now - ready.started_at)
-        yield f"{ready.name}: ready for {age}, {ready.nodes} nodes, {ready.server}"
+        gateway = f", gateway {ready.gateway}" if ready.gateway else ""
+        yield f"{ready.name}: ready for {age}, {ready.nodes} nodes, {ready.server}{gateway}"
     for name in listing.starting:
         yield f"{name}: starting, or in use by the process that started it"
     for failure in listing.failed:

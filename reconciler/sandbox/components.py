@@ -16,6 +16,9 @@ API_SERVER = "kube-apiserver"
 CONTROLLER_MANAGER = "kube-controller-manager"
 SCHEDULER = "kube-scheduler"
 KWOK = "kwok"
+CONTOUR = "contour"
+ENVOY = "envoy"
+MODEL_SERVERS = "model-servers"
 
 ETCD_SOCKET = "etcd:2379"
 """etcd insists on the form host:port even for a file name. A socket in a private directory needs
@@ -50,6 +53,8 @@ IDENTITIES: Mapping[str, Identity] = {
     CONTROLLER_MANAGER: Identity("system:kube-controller-manager"),
     SCHEDULER: Identity("system:kube-scheduler"),
     KWOK: Identity("fairlead:kwok", ("system:masters",)),
+    CONTOUR: Identity("fairlead:contour", ("system:masters",)),
+    MODEL_SERVERS: Identity("fairlead:model-servers", ("system:masters",)),
 }
 
 
@@ -78,6 +83,8 @@ def _api_server(port: int) -> tuple[str, ...]:
         "--service-account-key-file=pki/service-accounts.pub",
         "--service-account-signing-key-file=pki/service-accounts.key",
         f"--service-cluster-ip-range={SERVICE_RANGE}",
+        # Any address will do, as nobody is told; else it looks for one that a route leads from.
+        f"--advertise-address={NODE_ADDRESS}",
         # An endpoint may not be a loopback address, and no pod here could reach one.
         "--endpoint-reconciler-type=none",
         "--allow-privileged=true",

@@ -19,12 +19,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from reconciler.sandbox import bootstrap
+from reconciler.sandbox import bootstrap, data_plane
 from reconciler.sandbox.binaries import Binaries
 from reconciler.sandbox.certificates import Authority, SigningKey
 from reconciler.sandbox.components import (
     ADMIN,
     API_SERVER,
+    CONTOUR,
+    ENVOY,
     ETCD,
     ETCD_SOCKET,
     FIRST_SERVICE_ADDRESS,
@@ -34,20 +36,29 @@ from reconciler.sandbox.components import (
 )
 from reconciler.sandbox.directories import Claim, claim, running
 from reconciler.sandbox.errors import ComponentFailed, tail
+from reconciler.sandbox.isolation import require_network_namespaces
 from reconciler.sandbox.kubeconfig import write_kubeconfig
 from reconciler.sandbox.locations import sandboxes_directory
 from reconciler.sandbox.progress import Progress, Silent, duration
-from reconciler.sandbox.releases import GATEWAY_API_CRDS
+from reconciler.sandbox.releases import CONTOUR_CRDS, GATEWAY_API_CRDS
 from reconciler.sandbox.supervision import Supervision
 
 START_SECONDS = 120.0
 """Generous: the machine may be busy with other control planes."""
 POLL_SECONDS = 0.02
+RELAY_BACKLOG = 1024
 
 
-def artefacts(components: Components, *, gateway_api: bool) -> frozenset[str]:
+def artefacts(
+    components: Components, *, gateway_api: bool, gateway: bool = False
+) -> frozenset[str]:
     """What `locate` has to find for such a control plane."""
-    return frozenset(components.value) | ({GATEWAY_API_CRDS} if gateway_api else frozenset())
+    names = frozenset(components.value)
+    if gateway_api:
+        names |= {GATEWAY_API_CRDS}
+    if gateway:
+        names |= {CONTOUR, CONTOUR_CRDS, ENVOY}
+    return names
 
 
 class ControlPlane:
@@ -60,22 +71,30 @@ class ControlPlane:
         components: Components = Components.FULL,
         nodes: int = 3,
         gateway_api: bool = True,
+        gateway: bool = False,
         name: str = "",
         root: Path | None = None,
         progress: Progress | None = None,
     ) -> None:
-        """Nothing runs yet. Without a name it gets one that nobody else has."""
+        """Nothing runs yet. Without a name it gets one that nobody else has.
+
+        With a gateway, the programs run in a network of their own, where a model server answers
+        for every pod, and the gateway routes to them.
+        """
+        assert not gateway or (gateway_api and components is Components.FULL), "it needs all"
         self.name = name or f"unnamed-{secrets.token_hex(6)}"
         self.seconds_to_ready = 0.0
         self._binaries = binaries
         self._components = components
         self._nodes = nodes if components is Components.FULL else 0
         self._gateway_api = gateway_api
+        self._gateway = gateway
         self._root = root or sandboxes_directory(os.environ)
         self._progress = progress or Silent()
         self._claim: Claim | None = None
         self._supervision: Supervision | None = None
-        self._port = socket.socket()
+        self._port = self._gateway_port = socket.socket()
+        self._port_number = self._gateway_port_number = 0
 
     def __enter__(self) -> Self:
         self.start()
@@ -98,6 +117,11 @@ class ControlPlane:
     @property
     def server(self) -> str:
         return f"https://127.0.0.1:{self._port_number}"
+
+    @property
+    def gateway_address(self) -> str:
+        """The URL at which the Gateway answers on this machine; empty without one."""
+        return f"http://127.0.0.1:{self._gateway_port_number}" if self._gateway else ""
 
     @property
     def kubeconfig(self) -> Path:
@@ -132,12 +156,17 @@ class ControlPlane:
     # Life
 
     def start(self) -> None:
-        """Returns when it is ready for use. Raises AlreadyRunning or ComponentFailed."""
+        """Returns when it is ready for use.
+
+        Raises AlreadyRunning, ComponentFailed or IsolationForbidden.
+        """
         began = time.monotonic()
+        if self._gateway:
+            require_network_namespaces()
         running(self._root)  # sweeps what crashed ones left
         self._claim = claim(self._root, self.name)
         try:
-            self._reserve_port()
+            self._reserve_ports()
             self._write_credentials()
             self._spawn_supervisor()
             self._start_programs()
@@ -155,7 +184,7 @@ class ControlPlane:
         if self._claim is not None:
             self._claim.release()
             self._claim = None
-        self._port.close()
+        self._close_ports()
 
     def detach(self) -> int:
         """Lets it live on after this process. Returns the process id that a signal ends it by."""
@@ -164,7 +193,7 @@ class ControlPlane:
         self._supervisor.detach()
         self._claim.hand_over()
         self._supervision = self._claim = None
-        self._port.close()
+        self._close_ports()
         return pid
 
     def stop_api_server(self, *, graceful: bool = True) -> None:
@@ -182,13 +211,19 @@ class ControlPlane:
 
     # Steps of starting
 
-    def _reserve_port(self) -> None:
-        # Bound and never listening, shared with the API server by SO_REUSEPORT: between finding a
+    def _reserve_ports(self) -> None:
+        # Bound and not listening, shared with the API server by SO_REUSEPORT: between finding a
         # free port and using it, nobody else can take it.
-        self._port = socket.socket()
-        self._port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        self._port.bind(("127.0.0.1", 0))
-        self._port_number: int = self._port.getsockname()[1]
+        self._port, self._port_number = _bound()
+        if self._gateway:
+            self._gateway_port, self._gateway_port_number = _bound()
+            # The relay accepts on these, the only sockets that a program inside has outside.
+            for reserved in (self._port, self._gateway_port):
+                reserved.listen(RELAY_BACKLOG)
+
+    def _close_ports(self) -> None:
+        self._port.close()
+        self._gateway_port.close()
 
     def _write_credentials(self) -> None:
         self._pki.mkdir()
@@ -213,11 +248,17 @@ class ControlPlane:
     def _spawn_supervisor(self) -> None:
         assert self._claim is not None
         held = [self._claim.descriptor, self._port.fileno()]
+        if self._gateway:
+            held.append(self._gateway_port.fileno())
         paths = self._claim.paths
-        self._supervision = Supervision(paths.directory, lock=paths.lock, held=held)
+        self._supervision = Supervision(
+            paths.directory, lock=paths.lock, held=held, isolated=self._gateway
+        )
         paths.supervisor_pid.write_text(str(self._supervision.pid))
 
     def _start_programs(self) -> None:
+        if self._gateway:
+            self._start_relay()
         self._start(ETCD)
         self._wait_for(ETCD, (self.directory / ETCD_SOCKET).exists)
         self._start(API_SERVER)
@@ -234,14 +275,34 @@ class ControlPlane:
             self._wait_for("the nodes", lambda: bootstrap.have_nodes_joined(client))
             self._wait_for("service accounts", lambda: bootstrap.may_pods_be_created(client))
         self._wait_for("definitions", lambda: bootstrap.are_definitions_established(client))
+        if self._gateway:
+            self._start_data_plane(client)
+
+    def _start_relay(self) -> None:
+        inside = {
+            self._port.fileno(): self._port_number,
+            self._gateway_port.fileno(): data_plane.ENVOY_PORT,
+        }
+        command = data_plane.relay_command(inside)
+        self._supervisor.start(data_plane.RELAY, command, descriptors=list(inside))
+
+    def _start_data_plane(self, client: bootstrap.ApiClient) -> None:
+        contour, envoy = self._binaries[CONTOUR], self._binaries[ENVOY]
+        data_plane.configure(self.directory, contour)
+        data_plane.create_gateway(client)
+        self._supervisor.start(CONTOUR, [str(contour), *data_plane.contour_arguments()])
+        self._supervisor.start(ENVOY, [str(envoy), *data_plane.envoy_arguments()])
+        self._wait_for("the gateway", lambda: data_plane.is_gateway_programmed(client))
 
     def _create_definitions(
         self, pool: ThreadPoolExecutor, client: bootstrap.ApiClient
     ) -> Future[None]:
         if not self._gateway_api:
             return pool.submit(lambda: None)
-        directory = self._binaries[GATEWAY_API_CRDS]
-        return pool.submit(bootstrap.create_definitions, client, directory)
+        directories = [self._binaries[GATEWAY_API_CRDS]]
+        if self._gateway:
+            directories.append(self._binaries[CONTOUR_CRDS])
+        return pool.submit(bootstrap.create_definitions, client, directories)
 
     def _start(self, component: str) -> None:
         flags = arguments(component, port=self._port_number)
@@ -269,3 +330,11 @@ class ControlPlane:
     def _supervisor(self) -> Supervision:
         assert self._supervision is not None, "start the control plane first"
         return self._supervision
+
+
+def _bound() -> tuple[socket.socket, int]:
+    """With its number."""
+    reserved = socket.socket()
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    reserved.bind(("127.0.0.1", 0))
+    return reserved, reserved.getsockname()[1]

@@ -31,6 +31,8 @@ class Description:
     nodes: int
     started_at: float
     """Seconds since the epoch."""
+    gateway: str = ""
+    """Its URL; empty without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ def detach(plane: ControlPlane, *, nodes: int) -> Description:
         kubeconfig=str(plane.kubeconfig),
         nodes=nodes,
         started_at=time.time(),
+        gateway=plane.gateway_address,
     )
     path = SandboxPaths(plane.directory.parent, plane.name).description
     path.with_suffix(".partial").write_text(json.dumps(asdict(description)))

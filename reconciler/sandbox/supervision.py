@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from reconciler.sandbox.errors import ComponentFailed, SandboxError, tail
+from reconciler.sandbox.isolation import inside
 from reconciler.sandbox.supervisor import Answer, Request
 
 SCRIPT = Path(__file__).with_name("supervisor.py")
@@ -23,16 +24,22 @@ ANSWER_SECONDS = 40.0
 class Supervision:
     """A running supervisor. Closing it, or dying, ends everything it runs."""
 
-    def __init__(self, directory: Path, *, lock: Path, held: Sequence[int]) -> None:
-        """`held` are descriptors that must stay open as long as the supervisor lives."""
+    def __init__(
+        self, directory: Path, *, lock: Path, held: Sequence[int], isolated: bool = False
+    ) -> None:
+        """`held` are descriptors that must stay open as long as the supervisor lives.
+
+        When isolated, it and all that it starts are in a network namespace of their own.
+        """
         ours, theirs = socket.socketpair()
         ours.settimeout(ANSWER_SECONDS)
         log = directory / "logs" / "supervisor.log"
         # -I -S: neither the environment nor installed packages change what it does.
         command = [sys.executable, "-I", "-S", str(SCRIPT), "--directory", str(directory)]
+        command += ["--lock", str(lock), "--channel", str(theirs.fileno())]
         with theirs, log.open("wb") as output:
             self._process = subprocess.Popen(
-                [*command, "--lock", str(lock), "--channel", str(theirs.fileno())],
+                inside(command) if isolated else command,
                 pass_fds=[theirs.fileno(), *held],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -48,9 +55,21 @@ class Supervision:
     def pid(self) -> int:
         return self._process.pid
 
-    def start(self, component: str, command: Sequence[str]) -> None:
-        """Raises ComponentFailed when the program cannot be executed at all."""
-        answer = self._ask({"do": "start", "name": component, "command": list(command)})
+    def start(
+        self, component: str, command: Sequence[str], *, descriptors: Sequence[int] = ()
+    ) -> None:
+        """Raises ComponentFailed when the program cannot be executed at all.
+
+        `descriptors` are of those that the supervisor holds.
+        """
+        answer = self._ask(
+            {
+                "do": "start",
+                "name": component,
+                "command": list(command),
+                "descriptors": list(descriptors),
+            }
+        )
         if error := answer.get("error"):
             raise ComponentFailed(component, f"cannot be started: {error}")
 

