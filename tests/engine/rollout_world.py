@@ -17,7 +17,6 @@ from reconciler.adapters.replicas_memory import Asked, MemoryReplicas
 from reconciler.core.errors import FairleadError, Unavailable
 from reconciler.core.identifiers import ClusterName, ObjectKey
 from reconciler.core.manifests import JsonValue
-from reconciler.core.rendering.release import VERSION_LABEL
 from reconciler.core.rollouts.states import RolloutState, state_from_json
 from reconciler.core.samples import EvaluationResult, ItemResult
 from reconciler.engine.driving import Engine
@@ -270,8 +269,8 @@ class RolloutWorld(World):
     def _answer(self, cluster: str, version: str) -> bool:
         up = [
             replica
-            for replica, labels in self.replicas[ClusterName(cluster)].present().items()
-            if labels[VERSION_LABEL] == version
+            for replica in self.replicas[ClusterName(cluster)].present()
+            if replica.name.startswith(f"fraud-{version}-")
         ]
         if not up:
             return True
