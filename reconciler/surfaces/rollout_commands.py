@@ -36,6 +36,7 @@ from reconciler.ports import AuditLog
 from reconciler.settings import Settings
 from reconciler.settings_loading import load_settings
 from reconciler.surfaces.audit_reading import Filter, newest
+from reconciler.surfaces.backtest_command import backtest_command
 from reconciler.surfaces.printing import print_lines
 from reconciler.surfaces.run_command import config_option
 
@@ -53,6 +54,9 @@ class RolloutTools:
 @click.group("rollout")
 def rollout_group() -> None:
     """See where rollouts stand, and why they moved."""
+
+
+rollout_group.add_command(backtest_command)
 
 
 @rollout_group.command("status")

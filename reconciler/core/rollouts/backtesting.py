@@ -1,0 +1,140 @@
+"""Backtesting: what a gate would have said, look by look, over data that was recorded.
+
+Separate from rollouts, which it does without: a gate can be tried on last month's data before
+anybody trusts it. The invariant: each verdict rests on what was known at that look, and on nothing
+that came later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.alias_generators import to_camel
+
+from reconciler.core.errors import Invalid
+from reconciler.core.gates import judge
+from reconciler.core.kinds.gate import GateSpec
+from reconciler.core.samples import Exposure, QueryPoint, Samples, Traffic
+from reconciler.core.verdicts import Outcome, Verdict
+
+_Count = Annotated[int, Field(ge=0)]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedLook:
+    """One line of a recording. Counts are those since the traffic was divided in this way.
+
+    `at` is seconds since the epoch, `value` the answer of a query. `share` is between 0 and 1.
+    """
+
+    at: float
+    traffic: Traffic = Traffic.WEIGHT
+    share: Annotated[float, Field(ge=0, le=1)] = 0.5
+    stable_requests: _Count = 0
+    stable_errors: _Count = 0
+    candidate_requests: _Count = 0
+    candidate_errors: _Count = 0
+    value: float | None = None
+
+    __pydantic_config__ = ConfigDict(alias_generator=to_camel, extra="forbid")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """From `at` on, the gate says this. `look` counts from 1."""
+
+    look: int
+    at: float
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Backtest:
+    """What came of it: every change of mind, and how the gate would have decided."""
+
+    looks: int
+    changes: tuple[Change, ...]
+
+    @property
+    def aborted(self) -> Change | None:
+        """Where the version would have been taken back: at the first failure."""
+        return next((c for c in self.changes if c.verdict.outcome is Outcome.FAIL), None)
+
+    @property
+    def promoted(self) -> Change | None:
+        """Where the gate would first have let it pass, before any failure."""
+        for change in self.changes:
+            if change.verdict.outcome is not Outcome.HOLD:
+                return change if change.verdict.outcome is Outcome.PASS else None
+        return None
+
+
+def backtest(name: str, gate: GateSpec, looks: Sequence[RecordedLook]) -> Backtest:
+    """Judge every look. They must be in the order of time."""
+    return Backtest(len(looks), tuple(_changes(name, gate, looks)))
+
+
+def _changes(name: str, gate: GateSpec, looks: Sequence[RecordedLook]) -> Iterator[Change]:
+    before: Outcome | None = None
+    earlier: list[Exposure] = []
+    points: list[QueryPoint] = []
+    for number, look in enumerate(looks, start=1):
+        previous = looks[number - 2] if number > 1 else None
+        if previous is not None and _is_another_step(previous, look):
+            earlier.append(_exposure(previous))
+        points.append(QueryPoint(look.at, look.value))
+        samples = Samples(exposures=(*earlier, _exposure(look)), queries={name: tuple(points)})
+        verdict = judge(name, gate, samples)
+        if verdict.outcome is not before:
+            before = verdict.outcome
+            yield Change(number, look.at, verdict)
+
+
+def _is_another_step(before: RecordedLook, after: RecordedLook) -> bool:
+    return (before.traffic, before.share) != (after.traffic, after.share)
+
+
+def _exposure(look: RecordedLook) -> Exposure:
+    return Exposure(
+        look.traffic,
+        look.share,
+        look.stable_requests,
+        look.stable_errors,
+        look.candidate_requests,
+        look.candidate_errors,
+    )
+
+
+_LOOK = TypeAdapter(RecordedLook)
+
+
+def looks_from_lines(text: str, *, name: str) -> tuple[RecordedLook, ...]:
+    """Read a recording: one JSON object a line, blank lines aside.
+
+    Raises Invalid with every line that cannot be read, or is out of the order of time.
+    """
+    looks: list[RecordedLook] = []
+    problems: list[str] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            look = _LOOK.validate_json(line)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            problems.append(f"{name}:{number}: {where} {first['msg']}".replace("  ", " "))
+            continue
+        if looks and look.at <= looks[-1].at:
+            problems.append(f"{name}:{number}: is not later than the line before")
+        looks.append(look)
+    if problems or not looks:
+        raise Invalid(
+            "\n".join(problems) or f"{name} has no lines",
+            hint='write lines such as {"at": 1767225600, "share": 0.05, "stableRequests": 950, '
+            '"candidateRequests": 50, "candidateErrors": 1}',
+        )
+    return tuple(looks)
