@@ -1,4 +1,4 @@
-"""Backtests: each verdict rests on what was known then, and bad recordings are told line by line."""
+"""Backtests rest on what was known then; bad recordings are told line by line."""
 
 from __future__ import annotations
 
