@@ -31,6 +31,7 @@ from reconciler.sandbox.components import (
     ETCD_SOCKET,
     FIRST_SERVICE_ADDRESS,
     IDENTITIES,
+    MODEL_SERVERS,
     Components,
     arguments,
 )
@@ -292,6 +293,7 @@ class ControlPlane:
         data_plane.create_gateway(client)
         self._supervisor.start(CONTOUR, [str(contour), *data_plane.contour_arguments()])
         self._supervisor.start(ENVOY, [str(envoy), *data_plane.envoy_arguments()])
+        self._supervisor.start(MODEL_SERVERS, data_plane.model_servers_command(self.server))
         self._wait_for("the gateway", lambda: data_plane.is_gateway_programmed(client))
 
     def _create_definitions(

@@ -107,9 +107,9 @@ def relay_command(ports: dict[int, int]) -> list[str]:
     return [sys.executable, "-I", "-S", str(RELAY_SCRIPT), *pairs]
 
 
-def model_servers_command() -> list[str]:
-    module = "reconciler.sandbox.model_servers"
-    return [sys.executable, "-I", "-m", module, f"{MODEL_SERVERS}.kubeconfig"]
+def model_servers_command(server: str) -> list[str]:
+    module = ["-I", "-m", "reconciler.sandbox.model_servers"]
+    return [sys.executable, *module, "--server", server, "--pki", "pki", "--user", MODEL_SERVERS]
 
 
 def create_gateway(client: ApiClient) -> None:

@@ -1,0 +1,110 @@
+"""The listening sockets: one replica for every pod and port, at the pod's own address.
+
+Separate from watching pods, so that what is served follows from pods alone. Invariant: an address
+answers for one pod at a time, the last that was given it; a pod that is gone is answered for
+until it would have drained, and what was begun is finished.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from reconciler.sandbox.model_servers.replica import Replica, ReplicaIdentity
+
+FINISHING_SECONDS = 30.0
+"""For requests that were begun when a pod's time was up."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServedPod:
+    """What the servers need to know of a pod."""
+
+    uid: str
+    identity: ReplicaIdentity
+    address: str
+    ports: tuple[int, ...]
+    fault: str
+    drain_seconds: float
+    """How long it is still asked after it was told to stop."""
+
+
+class _Listener:
+    """One address and port of a pod."""
+
+    def __init__(self, replica: Replica, *, pod: ServedPod, port: int) -> None:
+        self.replica = replica
+        self.pod = pod
+        self.port = port
+        self._http = web.Server(replica.respond)
+        self._listening: asyncio.Server | None = None
+
+    async def open(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._listening = await loop.create_server(
+            self._http, self.pod.address, self.port, backlog=512
+        )
+
+    def close(self) -> None:
+        """From here on another may listen there."""
+        assert self._listening is not None, "kept only when it was opened"
+        self._listening.close()
+
+    async def finish(self) -> None:
+        await self._http.shutdown(FINISHING_SECONDS)
+
+
+class Fleet:
+    """All replicas. `serve` and `retire` are told of pods by whoever watches them."""
+
+    def __init__(self) -> None:
+        self._listeners: dict[tuple[str, int], _Listener] = {}
+        self._replicas: dict[str, Replica] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+
+    @property
+    def served(self) -> frozenset[str]:
+        """The uids of the pods that were not retired."""
+        return frozenset(self._replicas)
+
+    async def serve(self, pod: ServedPod) -> None:
+        """From now on; or with another fault, when it is served already."""
+        replica = self._replicas.get(pod.uid)
+        if replica is not None:
+            replica.fault = pod.fault
+            return
+        replica = self._replicas[pod.uid] = Replica(pod.identity, fault=pod.fault)
+        for port in pod.ports:
+            place = pod.address, port
+            if (former := self._listeners.pop(place, None)) is not None:
+                self._end(former)
+            listener = _Listener(replica, pod=pod, port=port)
+            try:
+                await listener.open()
+            except OSError as error:
+                sys.stderr.write(f"{pod.identity.name} at {pod.address}:{port}: {error}\n")
+                continue
+            self._listeners[place] = listener
+
+    def retire(self, uid: str) -> None:
+        """The pod is gone. It is answered for while it drains, unless its address is given away."""
+        if self._replicas.pop(uid, None) is None:
+            return
+        loop = asyncio.get_running_loop()
+        for place, listener in list(self._listeners.items()):
+            if listener.pod.uid == uid:
+                loop.call_later(listener.pod.drain_seconds, self._stop, place, listener)
+
+    def _stop(self, place: tuple[str, int], listener: _Listener) -> None:
+        if self._listeners.get(place) is listener:
+            del self._listeners[place]
+            self._end(listener)
+
+    def _end(self, listener: _Listener) -> None:
+        listener.close()
+        ending = asyncio.get_running_loop().create_task(listener.finish())
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
