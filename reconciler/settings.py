@@ -111,6 +111,27 @@ LogName: TypeAlias = Annotated[
     ),
 ]
 
+EmailAddress: TypeAlias = Annotated[
+    str,
+    TextForm(
+        what="an e-mail address",
+        pattern=r"^[^\s<>@]+@[^\s<>@]+$",
+        hint="write it as the Git server knows it, such as fairlead@example.com",
+        examples=("fairlead@example.com",),
+        longest=254,
+    ),
+]
+AuthorName: TypeAlias = Annotated[
+    str,
+    TextForm(
+        what="the name of an author",
+        pattern=r"^[^\s<>]+( [^\s<>]+)*$",
+        hint="write words with single spaces between them, without < and >",
+        examples=("Fairlead",),
+        longest=200,
+    ),
+]
+
 
 class Credentials(Part):
     """Files with what the remote asks for. They are read again at every use."""
@@ -156,6 +177,20 @@ class RepositorySettings(Part):
     """File of allowed signers in OpenSSH's format. Needed when the policy asks for signatures."""
     trusted_commits: tuple[FullCommit, ...] = ()
     """Commits whose whole history counts as signed: where signing began."""
+
+
+class RevertSettings(Part):
+    """The right to push the revert of a commit whose version a gate refused."""
+
+    author: AuthorName = "Fairlead"
+    """Name of author and committer."""
+    email: EmailAddress
+    """E-mail address of author and committer."""
+    credentials: Maybe[Credentials] = None
+    """Files with what the remote asks of whom pushes; those of the repository by default."""
+    signing_key_file: Maybe[FilePath] = None
+    """File with an SSH private key, without a passphrase, that signs the commit. Needed when the
+    policy asks for signatures; the allowed signers must name its public half."""
 
 
 class ClusterSettings(Choice):
@@ -271,6 +306,9 @@ class Settings(Part):
         AfterValidator(lambda items: unique(items, name=lambda item: item.name)),
     ]
     """The clusters, by the names that the repository gives them."""
+    reverts: Maybe[RevertSettings] = None
+    """The right to push the revert of a commit whose version a gate refused. Without it the daemon
+    takes the traffic back and pushes nothing."""
     state: StateSettings = StateSettings()
     """Where audit log and ledgers are kept."""
     lease: LeaseSettings = LeaseSettings()
@@ -292,6 +330,10 @@ class Settings(Part):
     @property
     def mirror(self) -> Path:
         return self.repository.mirror or self.directory / "mirror.git"
+
+    @property
+    def reverts_directory(self) -> Path:
+        return self.directory / "reverts"
 
     @property
     def state_place(self) -> str:

@@ -17,6 +17,7 @@ from reconciler.core.commits import Commit, TreeDifference, TreeEntry
 from reconciler.core.errors import FairleadError, HistoryRewritten, Missing
 from reconciler.core.identifiers import BlobId, CommitSha, DocumentPath, short
 from reconciler.core.problems import printable
+from reconciler.core.reverting import revert_message
 
 _FILE = 0o100644
 
@@ -56,6 +57,11 @@ class MemoryRepository:
 
     # The world
 
+    @property
+    def head(self) -> CommitSha | None:
+        """The head of the remote's branch, fetched or not."""
+        return self._pushed
+
     def push(
         self,
         changes: Mapping[str, Content | None],
@@ -66,17 +72,32 @@ class MemoryRepository:
         signer: str | None = None,
     ) -> CommitSha:
         """Commit on top of the branch; None as content deletes the file."""
-        files = dict(self._trees[self._pushed]) if self._pushed else {}
+        self._pushed = self.commit_on(
+            self._pushed, changes, message=message, author=author, email=email, signer=signer
+        )
+        return self._pushed
+
+    def commit_on(
+        self,
+        parent: CommitSha | None,
+        changes: Mapping[str, Content | None],
+        *,
+        message: str,
+        author: str,
+        email: str,
+        signer: str | None = None,
+    ) -> CommitSha:
+        """Make a commit that no branch has yet."""
+        files = dict(self._trees[parent]) if parent else {}
         for path, content in changes.items():
             if content is None:
                 del files[DocumentPath(path)]
             else:
                 file = content if isinstance(content, MemoryFile) else MemoryFile(content)
                 files[DocumentPath(path)] = file
-        parents = (self._pushed,) if self._pushed else ()
         commit = Commit(
             sha=CommitSha(""),
-            parents=parents,
+            parents=(parent,) if parent else (),
             author=author,
             email=email,
             time=self._start + timedelta(minutes=len(self._commits)),
@@ -87,12 +108,28 @@ class MemoryRepository:
 
     def revert(self, sha: CommitSha, *, message: str | None = None) -> CommitSha:
         """Commit the opposite of a commit with at most one parent, as `git revert` would."""
+        changes = self.changes(sha).items()
+        return self.push(
+            {path: before for path, (before, _) in changes},
+            message=message or revert_message(self._commits[sha]),
+        )
+
+    def changes(
+        self, sha: CommitSha
+    ) -> Mapping[DocumentPath, tuple[MemoryFile | None, MemoryFile | None]]:
+        """The files that a commit changed: before it and after it."""
         commit = self._commits[sha]
         before = self._trees[commit.parents[0]] if commit.parents else {}
         after = self._trees[sha]
-        changed = {path for path in before.keys() | after if before.get(path) != after.get(path)}
-        text = f'Revert "{commit.subject}"\n\nThis reverts commit {sha}.\n'
-        return self.push({path: before.get(path) for path in changed}, message=message or text)
+        pairs = {path: (before.get(path), after.get(path)) for path in before.keys() | after}
+        return {path: pair for path, pair in pairs.items() if pair[0] != pair[1]}
+
+    def files(self, sha: CommitSha) -> _Tree:
+        return self._trees[sha]
+
+    def line(self, sha: CommitSha) -> Sequence[Commit]:
+        """A commit and all before it, newest first."""
+        return tuple(self._commits[known] for known in self._line(sha, until=set()))
 
     def rewrite(self, sha: CommitSha) -> None:
         """Force the branch to `sha`; the next push goes on top of it."""
@@ -158,7 +195,6 @@ class MemoryRepository:
         self._commits[sha] = replace(commit, sha=sha)
         self._trees[sha] = files
         self._blobs.update({_blob_id(file.content): file.content for file in files.values()})
-        self._pushed = sha
         return sha
 
     def _line(self, sha: CommitSha, *, until: Set[CommitSha]) -> list[CommitSha]:

@@ -68,7 +68,12 @@ def _prepare(
     branch = branch or revert_branch(commit.sha)
     reference = _require_free(repository, branch)
     author = _author(repository)
-    tree = _reverted_tree(repository, commit, head)
+    tree = reverted_tree(repository, commit, head)
+    if tree == repository[head].peel(pygit2.Tree).id:
+        raise Refused(
+            f"commit {short(commit.sha)} is undone already: reverting it changes nothing",
+            hint="see `git log` for the commit that undid it",
+        )
     text = message or revert_message(commit)
     made = repository.create_commit(None, author, author, text, tree, [pygit2.Oid(hex=head)])
     sha = CommitSha(str(made))
@@ -85,8 +90,11 @@ def _prepare(
     )
 
 
-def _reverted_tree(repository: pygit2.Repository, commit: Commit, head: CommitSha) -> pygit2.Oid:
-    """Merge the way back from `commit` to its first parent into the tree of `head`."""
+def reverted_tree(repository: pygit2.Repository, commit: Commit, head: CommitSha) -> pygit2.Oid:
+    """Merge the way back from `commit` to its first parent into the tree of `head`.
+
+    Gives the tree of `head` where nothing is left to undo. Raises RevertConflict.
+    """
     if commit.parents:
         before = repository[commit.parents[0]].peel(pygit2.Tree)
     else:
@@ -96,13 +104,7 @@ def _reverted_tree(repository: pygit2.Repository, commit: Commit, head: CommitSh
     if index.conflicts is not None:
         sides = (side for conflict in index.conflicts for side in conflict if side is not None)
         raise RevertConflict(commit, tuple(sorted({side.path for side in sides})))
-    tree = index.write_tree(repository)
-    if tree == ours.id:
-        raise Refused(
-            f"commit {short(commit.sha)} is undone already: reverting it changes nothing",
-            hint="see `git log` for the commit that undid it",
-        )
-    return tree
+    return index.write_tree(repository)
 
 
 def _require_ancestor(repository: pygit2.Repository, sha: CommitSha, head: CommitSha) -> None:

@@ -27,8 +27,8 @@ from reconciler.core.identifiers import DocumentPath
 from reconciler.core.problems import Problem, Span
 
 NAMESPACE = "git"
-_BEGIN, _END = b"-----BEGIN SSH SIGNATURE-----", b"-----END SSH SIGNATURE-----"
-_MAGIC = b"SSHSIG"
+BEGIN, END = b"-----BEGIN SSH SIGNATURE-----", b"-----END SSH SIGNATURE-----"
+MAGIC = b"SSHSIG"
 _RSA_BITS = 2048
 _USER_PRESENT = 0x01
 
@@ -56,13 +56,13 @@ class Signature:
     @classmethod
     def parse(cls, armored: bytes) -> Signature:
         lines = armored.strip().split(b"\n")
-        if lines[0] != _BEGIN or lines[-1] != _END:
+        if lines[0] != BEGIN or lines[-1] != END:
             raise Unverified("is not an SSH signature")
         try:
             fields = _Fields(base64.b64decode(b"".join(lines[1:-1]), validate=True))
         except binascii.Error:
             raise Unverified("is not valid base64") from None
-        if fields.take(6) != _MAGIC or fields.number() != 1:
+        if fields.take(6) != MAGIC or fields.number() != 1:
             raise Unverified("has a version that is not known")
         key, namespace, reserved = fields.string(), fields.string(), fields.string()
         hash_name = fields.string().decode("ascii", "replace")
@@ -77,8 +77,8 @@ class Signature:
         if self.namespace != NAMESPACE.encode():
             raise Unverified("was made for another purpose than Git commits")
         digest = hashlib.new(self.hash_name, message).digest()
-        signed = _MAGIC + b"".join(
-            _string(part)
+        signed = MAGIC + b"".join(
+            wire_string(part)
             for part in (self.namespace, self.reserved, self.hash_name.encode(), digest)
         )
         kind = _Fields(self.key).string()
@@ -199,7 +199,8 @@ class _Fields:
             raise Unverified("has bytes after its end")
 
 
-def _string(content: bytes) -> bytes:
+def wire_string(content: bytes) -> bytes:
+    """A string of RFC 4251: its length before it."""
     return len(content).to_bytes(4, "big") + content
 
 
@@ -272,7 +273,7 @@ def _signer(line: str) -> AllowedSigner | None:
     if kind.encode() not in _VERIFIERS:
         raise ValueError(f"the key type {kind!r} is not supported")
     key = base64.b64decode(encoded, validate=True)
-    if not key.startswith(_string(kind.encode())):
+    if not key.startswith(wire_string(kind.encode())):
         raise ValueError("the key is of another type than the line says")
     namespaces = options.get("namespaces")
     if namespaces is not None and not matches(NAMESPACE, tuple(namespaces.split(","))):

@@ -1,12 +1,13 @@
 """What a revert commit says, and what became of preparing one.
 
-Separate from the adapter that writes it, because the daemon's own reverts say the same. The
-invariant: the message names the full SHA that it undoes, in the words `git revert` uses, so that
-tools which look for them find it.
+Separate from the adapters that write it, because a person's reverts and the daemon's own say the
+same. The invariant: the message names the full SHA that it undoes, in the words `git revert` uses,
+so that tools which look for them find it.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from reconciler.core.commits import Commit
@@ -26,6 +27,13 @@ class PreparedRevert:
     paths: tuple[DocumentPath, ...]
     remote: str
     needs_signature: bool
+
+
+ABORT_TRAILER = "Fairlead-Abort"
+
+_ABORT = re.compile(rf"^{ABORT_TRAILER}: ([0-9a-f]+)$", re.MULTILINE)
+_REASON_LIMIT = 4000
+"""Characters of a line: the evidence of a gate is long, and no line is this long by intent."""
 
 
 class RevertConflict(Terminal):
@@ -56,3 +64,26 @@ def revert_message(commit: Commit) -> str:
 
 def revert_branch(sha: CommitSha) -> str:
     return f"revert-{short(sha)}"
+
+
+def abort_message(commit: Commit, *, reason: str) -> str:
+    """The message of the revert that the daemon pushes by itself."""
+    lines = (printable(line.rstrip(), limit=_REASON_LIMIT) for line in reason.strip().splitlines())
+    told = "\n".join(lines)
+    return f"{revert_message(commit)}\n{told}\n\n{ABORT_TRAILER}: {commit.sha}\n"
+
+
+def abort_branch(sha: CommitSha) -> str:
+    """The branch on which the daemon offers that revert."""
+    return f"fairlead/{revert_branch(sha)}"
+
+
+def undoes(message: str, sha: CommitSha) -> bool:
+    """Whether a commit with this message says that it undoes `sha`.
+
+    Of the daemon's own reverts only the last trailer counts: the reason above it may quote what a
+    model server answered.
+    """
+    if trailers := _ABORT.findall(message):
+        return bool(trailers[-1] == sha)
+    return re.search(rf"^\W*This reverts commit {sha}\b", message, re.MULTILINE) is not None

@@ -25,6 +25,7 @@ from reconciler.adapters.cluster_credentials import ClusterAccess, InCluster, Ku
 from reconciler.adapters.cluster_kubernetes import KubernetesCluster
 from reconciler.adapters.cluster_lease import ClusterLease, KubernetesLeaseStore
 from reconciler.adapters.git_mirror import GitMirror
+from reconciler.adapters.git_publishing import Committer, GitPublisher
 from reconciler.adapters.git_remotes import GitCredentials, GitSource
 from reconciler.adapters.git_signatures import SignatureVerifier
 from reconciler.adapters.lease_memory import MemoryLeaseStore
@@ -39,6 +40,7 @@ from reconciler.ports import (
     Clock,
     Cluster,
     Lease,
+    Publisher,
     Replicas,
     Repository,
     StateStore,
@@ -96,6 +98,26 @@ def git_credentials(given: Credentials) -> GitCredentials:
         ssh_key=given.ssh_key_file,
         known_hosts=given.known_hosts_file,
     )
+
+
+@asynccontextmanager
+async def publisher_of(settings: Settings) -> AsyncIterator[Publisher | None]:
+    """None when the settings give no right to push."""
+    given = settings.reverts
+    if given is None:
+        yield None
+        return
+    source = GitSource(
+        url=settings.repository.url,
+        branch=settings.repository.branch,
+        credentials=git_credentials(given.credentials or settings.repository.credentials),
+    )
+    committer = Committer(given.author, given.email, given.signing_key_file)
+    publisher = GitPublisher(source, settings.reverts_directory, committer)
+    try:
+        yield publisher
+    finally:
+        publisher.close()
 
 
 @asynccontextmanager
@@ -222,3 +244,4 @@ class PortFactories:
     state: Callable[[Settings], Opened[State]] = state_of
     signer: Callable[[Settings], Signer] = signer_of
     anchor: Callable[[Settings], Opened[CheckpointAnchor | None]] = anchor_of
+    publisher: Callable[[Settings], Opened[Publisher | None]] = publisher_of

@@ -6,7 +6,7 @@ import base64
 import os
 import ssl
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -84,6 +84,15 @@ class SourceRepository:
     def blob(self, content: bytes) -> pygit2.Oid:
         return self.repository.create_blob(content)
 
+    def protect(self, branch: str, *, reason: str = "protected branch") -> None:
+        """Let the server refuse pushes to a branch, as forges do."""
+        hook = self.directory / "hooks" / "update"
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text(
+            f'#!/bin/sh\n[ "$1" != refs/heads/{branch} ] || {{ echo {reason}; exit 1; }}\n'
+        )
+        hook.chmod(0o755)
+
     def rewrite(self, sha: CommitSha) -> None:
         self.repository.references.create(self.reference, pygit2.Oid(hex=sha), force=True)
 
@@ -97,9 +106,20 @@ class GitServer:
     requests: list[str] = field(default_factory=list)
 
 
+def _nothing(_: str) -> None:
+    pass
+
+
 @contextmanager
-def serving(root: Path, *, token: str = "") -> Iterator[GitServer]:
-    """Serve every repository below `root`."""
+def serving(
+    root: Path,
+    *,
+    token: str = "",
+    before: Callable[[str], None] = _nothing,
+    after: Callable[[str], None] = _nothing,
+) -> Iterator[GitServer]:
+    """Serve every repository below `root`. `before` and `after` see each request, and may meddle
+    before git does what it asks and before its answer is sent."""
 
     class Backend(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -109,7 +129,9 @@ def serving(root: Path, *, token: str = "") -> Iterator[GitServer]:
             self.answer()
 
         def answer(self) -> None:
-            served.requests.append(f"{self.command} {self.path}")
+            request = f"{self.command} {self.path}"
+            served.requests.append(request)
+            before(request)
             expected = "Basic " + base64.b64encode(f"git:{token}".encode()).decode()
             if token and self.headers.get("Authorization") != expected:
                 self.send_response(401)
@@ -136,6 +158,7 @@ def serving(root: Path, *, token: str = "") -> Iterator[GitServer]:
                     "GIT_CONFIG_VALUE_0": "*",
                 },
             )
+            after(request)
             self._pass_on(done.stdout)
 
         def _pass_on(self, response: bytes) -> None:
