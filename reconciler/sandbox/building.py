@@ -131,7 +131,10 @@ class _Build:
         started = time.monotonic()
         name = f"{program.name} ({position})"
         package = program.package
-        dependencies = self._go("list", "-deps", package, doing=lambda: f"{name}: fetching sources")
+        tags = f"-tags={self.release.tags}"
+        dependencies = self._go(
+            "list", "-deps", tags, package, doing=lambda: f"{name}: fetching sources"
+        )
         total = len(dependencies.splitlines())
         variables = linker_variables(self.release, version)
         linking = " ".join(["-s", "-w", *(f"-X {variable}" for variable in variables)])
@@ -141,7 +144,8 @@ class _Build:
             begun = len(self._log.read_bytes().splitlines())
             return f"{name}: {begun:,} of at most {total:,} packages compiled"
 
-        flags = ["-v", "-trimpath", "-ldflags", linking, "-o", str(self.output / program.name)]
+        output = str(self.output / program.name)
+        flags = [tags, "-v", "-trimpath", "-ldflags", linking, "-o", output]
         self._go("build", *flags, package, doing=compiled)
         self.progress.line(f"  {name} took {duration(time.monotonic() - started)}")
 

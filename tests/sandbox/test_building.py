@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 from reconciler.sandbox.building import build
 from reconciler.sandbox.errors import BuildFailed
 from reconciler.sandbox.progress import Silent
-from reconciler.sandbox.releases import KUBERNETES, KWOK, cache_key
+from reconciler.sandbox.releases import KUBERNETES, KWOK, PROMETHEUS, cache_key
 
 from .waiting import is_alive, is_empty, wait_until
 
@@ -24,6 +25,7 @@ case "$1" in
   env) echo go1.99.0 ;;
   list) [ "$2" = -m ] && echo v1.36.3 || printf 'one\\ntwo\\n' ;;
   build)
+    echo "$2" > "$FAKE_STATE/tags"
     while [ "$1" != -o ]; do shift; done
     echo half > "$2"
     echo $$ > "$FAKE_STATE/building"
@@ -118,6 +120,13 @@ def test_every_program_of_a_release_is_built(workshop: Workshop) -> None:
     build([KUBERNETES], workshop.cache, modules=workshop.modules, progress=Silent())
     built = workshop.cache / cache_key(KUBERNETES, workshop.modules)
     assert {path.name for path in built.iterdir()} == KUBERNETES.artefacts
+
+
+def test_what_nobody_needs_is_left_out_by_tags(workshop: Workshop) -> None:
+    sources = workshop.modules / PROMETHEUS.subdirectory
+    shutil.copytree(workshop.modules / "kwok", sources)
+    build([PROMETHEUS], workshop.cache, modules=workshop.modules, progress=Silent())
+    assert (workshop.state / "tags").read_text() == "-tags=remove_all_sd\n"
 
 
 def test_progress_says_what_is_built_which_of_how_many_and_how_long_it_takes(
