@@ -31,6 +31,7 @@ from reconciler.sandbox.components import (
     ETCD_SOCKET,
     FIRST_SERVICE_ADDRESS,
     IDENTITIES,
+    KWOK,
     MODEL_SERVERS,
     Components,
     arguments,
@@ -307,7 +308,9 @@ class ControlPlane:
         return pool.submit(bootstrap.create_definitions, client, directories)
 
     def _start(self, component: str) -> None:
-        flags = arguments(component, port=self._port_number)
+        flags = [*arguments(component, port=self._port_number)]
+        if component == KWOK and self._gateway:
+            flags += data_plane.kwok_arguments()
         self._supervisor.start(component, [str(self._binaries[component]), *flags])
 
     def _wait_for(self, what: str, condition: Callable[[], bool]) -> None:

@@ -21,6 +21,7 @@ from reconciler.sandbox.errors import ComponentFailed
 
 RELAY = "relay"
 RELAY_SCRIPT = Path(__file__).with_name("relay.py")
+POD_STAGES = Path(__file__).with_name("pod-stages.yaml")
 
 GATEWAY_NAMESPACE = "gateway-system"
 GATEWAY_NAME = "models"
@@ -87,6 +88,11 @@ def contour_arguments() -> tuple[str, ...]:
         "--kubernetes-client-qps=1000",
         "--kubernetes-client-burst=2000",
     )
+
+
+def kwok_arguments() -> tuple[str, ...]:
+    """Beside those that it has in every sandbox."""
+    return (f"--config={POD_STAGES}",)
 
 
 def envoy_arguments() -> tuple[str, ...]:

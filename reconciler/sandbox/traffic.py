@@ -23,6 +23,7 @@ from reconciler.sandbox.model_servers.replica import VERSION_HEADER
 from reconciler.sandbox.model_servers.scoring import FEATURES, ScoringModel
 
 ANSWER_SECONDS = 30.0
+LONGEST_TROUBLE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Sent:
     is_wrong: bool
     seconds: float
     trouble: str = ""
-    """Of a connection that failed."""
+    """Of a connection that failed, or what was said with a status of 500 or more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +208,10 @@ class Traffic:
             ) as response:
                 content = await response.read()
                 version = response.headers.get(VERSION_HEADER, "")
-                status, trouble = response.status, ""
+                status = response.status
+                trouble = (
+                    content[:LONGEST_TROUBLE].decode(errors="replace") if status >= 500 else ""
+                )
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             content, version, status = b"", "", 0
             trouble = f"{type(error).__name__}: {error}"

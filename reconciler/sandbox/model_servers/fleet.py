@@ -70,24 +70,32 @@ class Fleet:
         """The uids of the pods that were not retired."""
         return frozenset(self._replicas)
 
-    async def serve(self, pod: ServedPod) -> None:
-        """From now on; or with another fault, when it is served already."""
-        replica = self._replicas.get(pod.uid)
-        if replica is not None:
-            replica.fault = pod.fault
-            return
-        replica = self._replicas[pod.uid] = Replica(pod.identity, fault=pod.fault)
-        for port in pod.ports:
-            place = pod.address, port
-            if (former := self._listeners.pop(place, None)) is not None:
-                self._end(former)
-            listener = _Listener(replica, pod=pod, port=port)
-            try:
-                await listener.open()
-            except OSError as error:
-                sys.stderr.write(f"{pod.identity.name} at {pod.address}:{port}: {error}\n")
-                continue
-            self._listeners[place] = listener
+    async def serve(self, pod: ServedPod) -> bool:
+        """From now on, as the pod is now. False when one of its addresses can't be had."""
+        replica = self._replicas.setdefault(pod.uid, Replica(pod.identity))
+        replica.fault = pod.fault
+        places = {(pod.address, port) for port in pod.ports}
+        for place, listener in list(self._listeners.items()):
+            # kwok may give a pod another address in the first moments of its life.
+            if listener.pod.uid == pod.uid and place not in places:
+                self._stop(place, listener)
+        return all([await self._listen(pod, port, replica) for port in pod.ports])
+
+    async def _listen(self, pod: ServedPod, port: int, replica: Replica) -> bool:
+        place = pod.address, port
+        former = self._listeners.get(place)
+        if former is not None and former.pod.uid == pod.uid:
+            return True
+        if former is not None:
+            self._stop(place, former)
+        listener = _Listener(replica, pod=pod, port=port)
+        try:
+            await listener.open()
+        except OSError as error:
+            sys.stderr.write(f"{pod.identity.name} at {pod.address}:{port}: {error}\n")
+            return False
+        self._listeners[place] = listener
+        return True
 
     def retire(self, uid: str) -> None:
         """The pod is gone. It is answered for while it drains, unless its address is given away."""

@@ -1,7 +1,8 @@
 """Follows the pods of versions, as the API server tells of them.
 
 Separate from serving, because it is all of Kubernetes that the model servers know. Invariant:
-after every listing, exactly the pods in it are served; a watch that ends is begun again.
+after every listing, exactly the pods in it are served; a watch that ends is begun again; and a
+pod is ready when its server listens, not before.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ AGAIN_SECONDS = 0.2
 
 WATCH_SECONDS = 300
 LONGEST_LINE = 2**22
+STRATEGIC_MERGE = "application/strategic-merge-patch+json"
 
 
 async def follow_pods(server: str, *, pki: Path, user: str, fleet: Fleet) -> None:
@@ -34,13 +37,16 @@ async def follow_pods(server: str, *, pki: Path, user: str, fleet: Fleet) -> Non
     tls.load_cert_chain(pki / f"{user}.crt", pki / f"{user}.key")
     connector = aiohttp.TCPConnector(ssl=tls)
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
-    async with aiohttp.ClientSession(
-        server, connector=connector, timeout=timeout, read_bufsize=LONGEST_LINE
-    ) as session:
+    async with (
+        aiohttp.ClientSession(
+            server, connector=connector, timeout=timeout, read_bufsize=LONGEST_LINE
+        ) as session,
+        asyncio.TaskGroup() as told,
+    ):
+        follower = _Follower(session, fleet, told)
         while True:
             try:
-                version = await _list(session, fleet)
-                await _watch(session, fleet, version)
+                await follower.watch(await follower.list())
             except (aiohttp.ClientError, TimeoutError, _WatchEnded) as error:
                 sys.stderr.write(f"the API server is asked again: {error}\n")
                 await asyncio.sleep(AGAIN_SECONDS)
@@ -50,46 +56,80 @@ class _WatchEnded(Exception):
     """The API server said why. Never leaves this module."""
 
 
-async def _list(session: aiohttp.ClientSession, fleet: Fleet) -> str:
-    async with session.get(PODS, params={"labelSelector": VERSION_LABEL}) as response:
-        response.raise_for_status()
-        listing = orjson.loads(await response.read())
-    present = {pod["metadata"]["uid"]: pod for pod in listing["items"]}
-    for uid in fleet.served - present.keys():
-        fleet.retire(uid)
-    for pod in present.values():
-        await _serve(pod, fleet)
-    version: str = listing["metadata"]["resourceVersion"]
-    return version
+class _Follower:
+    """What a listing or an event says of pods goes to the fleet."""
 
+    def __init__(
+        self, session: aiohttp.ClientSession, fleet: Fleet, told: asyncio.TaskGroup
+    ) -> None:
+        self._session = session
+        self._fleet = fleet
+        self._told = told
 
-async def _watch(session: aiohttp.ClientSession, fleet: Fleet, version: str) -> None:
-    query = {
-        "labelSelector": VERSION_LABEL,
-        "watch": "true",
-        "resourceVersion": version,
-        "timeoutSeconds": str(WATCH_SECONDS),
-    }
-    async with session.get(PODS, params=query) as response:
-        response.raise_for_status()
-        async for line in response.content:
-            event = orjson.loads(line)
-            pod = event["object"]
-            match event["type"]:
-                case "ADDED" | "MODIFIED":
-                    await _serve(pod, fleet)
-                case "DELETED":
-                    fleet.retire(pod["metadata"]["uid"])
-                case "ERROR":
-                    raise _WatchEnded(pod.get("message", ""))
+    async def list(self) -> str:
+        """The version from which to watch."""
+        selector = {"labelSelector": VERSION_LABEL}
+        async with self._session.get(PODS, params=selector) as response:
+            response.raise_for_status()
+            listing = orjson.loads(await response.read())
+        present = {pod["metadata"]["uid"]: pod for pod in listing["items"]}
+        for uid in self._fleet.served - present.keys():
+            self._fleet.retire(uid)
+        for pod in present.values():
+            await self._serve(pod)
+        version: str = listing["metadata"]["resourceVersion"]
+        return version
 
+    async def watch(self, version: str) -> None:
+        query = {
+            "labelSelector": VERSION_LABEL,
+            "watch": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": str(WATCH_SECONDS),
+        }
+        async with self._session.get(PODS, params=query) as response:
+            response.raise_for_status()
+            async for line in response.content:
+                event = orjson.loads(line)
+                pod = event["object"]
+                match event["type"]:
+                    case "ADDED" | "MODIFIED":
+                        await self._serve(pod)
+                    case "DELETED":
+                        self._fleet.retire(pod["metadata"]["uid"])
+                    case "ERROR":
+                        raise _WatchEnded(pod.get("message", ""))
 
-async def _serve(pod: dict[str, Any], fleet: Fleet) -> None:
-    served = served_pod(pod)
-    if served is None:
-        fleet.retire(pod["metadata"]["uid"])
-    else:
-        await fleet.serve(served)
+    async def _serve(self, pod: dict[str, Any]) -> None:
+        served = served_pod(pod)
+        if served is None:
+            self._fleet.retire(pod["metadata"]["uid"])
+        elif await self._fleet.serve(served) and not is_ready(pod):
+            self._told.create_task(self._tell_ready(pod))
+
+    async def _tell_ready(self, pod: dict[str, Any]) -> None:
+        """As the kubelet would after a probe."""
+        metadata = pod["metadata"]
+        path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}/status"
+        since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        conditions = [
+            {"type": kind, "status": "True", "lastTransitionTime": since}
+            for kind in ("Ready", "ContainersReady")
+        ]
+        # The API server takes the list as a whole.
+        containers = [{**one, "ready": True} for one in pod["status"]["containerStatuses"]]
+        patch = {
+            "metadata": {"uid": metadata["uid"]},
+            "status": {"conditions": conditions, "containerStatuses": containers},
+        }
+        try:
+            async with self._session.patch(
+                path, data=orjson.dumps(patch), headers={"Content-Type": STRATEGIC_MERGE}
+            ) as response:
+                response.raise_for_status()
+        except aiohttp.ClientError as error:
+            # Gone meanwhile, or the next listing finds it not ready.
+            sys.stderr.write(f"{metadata['name']} was not told to be ready: {error}\n")
 
 
 def served_pod(pod: dict[str, Any]) -> ServedPod | None:
@@ -110,6 +150,11 @@ def served_pod(pod: dict[str, Any]) -> ServedPod | None:
         fault=_fault(metadata.get("annotations") or {}, containers),
         drain_seconds=max(map(_drain_seconds, containers)),
     )
+
+
+def is_ready(pod: dict[str, Any]) -> bool:
+    conditions = pod["status"].get("conditions") or []
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
 
 
 def _fault(annotations: dict[str, str], containers: list[dict[str, Any]]) -> str:

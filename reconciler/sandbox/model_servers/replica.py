@@ -43,8 +43,8 @@ class ReplicaIdentity:
 class Replica:
     """Answers requests. `fault` is text that people wrote, and may be changed at any time."""
 
-    def __init__(self, identity: ReplicaIdentity, *, fault: str = "") -> None:
-        self.fault = fault
+    def __init__(self, identity: ReplicaIdentity) -> None:
+        self.fault = ""
         self._identity = identity
         self._model = ScoringModel.named(identity.model)
         self._signals = Signals(identity.model, identity.version)
