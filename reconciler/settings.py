@@ -277,6 +277,17 @@ class AuditSettings(Part):
     """A place outside the log that keeps its signed checkpoints."""
 
 
+class MetricsSettings(Part):
+    """The provider of time series that gates with `promql` ask."""
+
+    url: HttpUrl
+    """Server with Prometheus' HTTP API, without `/api/v1`."""
+    token_file: Maybe[FilePath] = None
+    """File with a bearer token. It is read again at every use."""
+    ca_file: Maybe[FilePath] = None
+    """File with the certificates to trust, in PEM; those of the system by default."""
+
+
 class TelemetrySettings(Part):
     """Where traces go."""
 
@@ -320,6 +331,8 @@ class Settings(Part):
     """Push notifications of the Git server; without a secret there is no endpoint for them."""
     audit: AuditSettings = AuditSettings()
     """The audit log."""
+    metrics: Maybe[MetricsSettings] = None
+    """The provider of time series that gates with `promql` ask. Without it they hold."""
     telemetry: TelemetrySettings = TelemetrySettings()
     """Where traces go."""
     log: LogSettings = LogSettings()

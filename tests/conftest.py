@@ -1,4 +1,4 @@
-"""The real control planes that tests share. Each is started once, when the first test asks.
+"""The real servers that tests share. Each is started once, when the first test asks.
 
 Separate from the tests because a start costs seconds. Tests stay apart by working in a namespace
 of their own, and by leaving cluster-scoped objects of others alone.
@@ -10,8 +10,10 @@ import functools
 import os
 import secrets
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from signals.prometheus import running
 
 from reconciler.sandbox import (
     Binaries,
@@ -19,6 +21,7 @@ from reconciler.sandbox import (
     Components,
     ControlPlane,
     IsolationForbidden,
+    SandboxError,
     artefacts,
     locate,
     require_network_namespaces,
@@ -58,6 +61,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.cluster)
         if "gateway_plane" in needed:
             item.add_marker(pytest.mark.gateway)
+        if "prometheus" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.prometheus)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -69,6 +74,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         gateway = any(item.get_closest_marker("gateway") for item in session.items)
         wanted = gateway and not _forbidden()
         binaries_for(Components.FULL, TerminalProgress(reporter), gateway=wanted)
+    if any(item.get_closest_marker("prometheus") for item in session.items):
+        _prometheus_binary(TerminalProgress(reporter))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -102,6 +109,25 @@ def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlan
 def gateway_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """A control plane with a Gateway, and a model server that answers for every pod."""
     yield from _started(Components.FULL, tmp_path_factory, gateway=True)
+
+
+@pytest.fixture(scope="session")
+def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a real Prometheus, which scrapes itself."""
+    binary = _prometheus_binary()
+    if isinstance(binary, str):
+        pytest.skip(binary)
+    with running(binary, tmp_path_factory.mktemp("prometheus")) as url:
+        yield url
+
+
+def _prometheus_binary(progress: Progress | None = None) -> Path | str:
+    """Or why there is none: directories of binaries that people have are without it."""
+    settings = BinarySettings.from_environment(os.environ)
+    try:
+        return locate(["prometheus"], settings, progress=progress)["prometheus"]
+    except SandboxError as error:
+        return error.message
 
 
 @pytest.fixture

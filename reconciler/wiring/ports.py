@@ -29,6 +29,7 @@ from reconciler.adapters.git_publishing import Committer, GitPublisher
 from reconciler.adapters.git_remotes import GitCredentials, GitSource
 from reconciler.adapters.git_signatures import SignatureVerifier
 from reconciler.adapters.lease_memory import MemoryLeaseStore
+from reconciler.adapters.metrics_prometheus import PrometheusMetrics
 from reconciler.adapters.replicas_http import DirectReplicas, ProxiedReplicas
 from reconciler.adapters.state_sql import open_state, open_state_for_reading
 from reconciler.core.audit.notes import Signer
@@ -40,6 +41,7 @@ from reconciler.ports import (
     Clock,
     Cluster,
     Lease,
+    MetricsSource,
     Publisher,
     Replicas,
     Repository,
@@ -221,6 +223,22 @@ async def anchor_of(settings: Settings) -> AsyncIterator[CheckpointAnchor | None
         anchor.close()
 
 
+@asynccontextmanager
+async def metrics_of(settings: Settings, clock: Clock) -> AsyncIterator[MetricsSource | None]:
+    """None when the settings name no provider."""
+    given = settings.metrics
+    if given is None:
+        yield None
+        return
+    metrics = PrometheusMetrics(
+        given.url, clock, token_file=given.token_file, ca_file=given.ca_file
+    )
+    try:
+        yield metrics
+    finally:
+        await metrics.close()
+
+
 def webhook_secret(settings: Settings) -> bytes | None:
     """None when there is no endpoint; an empty secret would let everybody in."""
     if settings.webhook is None:
@@ -245,3 +263,4 @@ class PortFactories:
     signer: Callable[[Settings], Signer] = signer_of
     anchor: Callable[[Settings], Opened[CheckpointAnchor | None]] = anchor_of
     publisher: Callable[[Settings], Opened[Publisher | None]] = publisher_of
+    metrics: Callable[[Settings, Clock], Opened[MetricsSource | None]] = metrics_of
