@@ -10,8 +10,10 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
+
+import aiohttp
 
 from reconciler.adapters.clocks import SystemClock
 from reconciler.adapters.cluster_credentials import Kubeconfig
@@ -113,6 +115,17 @@ class RealTraffic(World):
         ) as traffic:
             yield traffic
 
+    async def until_reached(self) -> None:
+        """Wait until a request comes through: a proxy opens a port with its first route."""
+        url, headers = f"{self.plane.gateway_address}/v2/health/ready", {"Host": self.host}
+        async with aiohttp.ClientSession() as session, asyncio.timeout(30):
+            while True:
+                with suppress(aiohttp.ClientError):
+                    async with session.get(url, headers=headers) as answer:
+                        if answer.status == 200:
+                            return
+                await asyncio.sleep(0.02)
+
     def state(self, engine: Engine) -> RolloutState:
         return state_from_json(engine.books.position.journal["fraud"])
 
@@ -136,6 +149,24 @@ class RealTraffic(World):
                 body={"metadata": {"annotations": {ANNOTATION: faults}}},
                 content_type="application/merge-patch+json",
             )
+
+    @asynccontextmanager
+    async def users_from_the_first_version(self) -> AsyncIterator[Traffic]:
+        """Requests of a model whose first version was brought there by a daemon that is gone."""
+        async with self.running() as engine:
+            first = self.declare("v1")
+            await self.soon(lambda: engine.books.position.applied.get("one") == first)
+        await self.until_reached()
+        async with self.users() as users:
+            yield users
+
+    async def until_shares(self, shares: Mapping[str, int]) -> float:
+        """Wait until traffic is divided so; returns the seconds that it took."""
+        began = time.monotonic()
+        async with asyncio.timeout(90):
+            while await self.shares() != shares:
+                await asyncio.sleep(0.01)
+        return time.monotonic() - began
 
     async def shares(self) -> dict[str, int]:
         """Weights by version of the requests without a header, without those of zero."""

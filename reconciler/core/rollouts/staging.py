@@ -107,17 +107,20 @@ def staged_unit(unit: Unit, where: Placement, entries: Iterable[Entry]) -> Unit:
         return unit
     manifests: dict[ObjectKey, Manifest] = {}
     wanted = {target.version for target in (base, where.candidate) if target is not None}
+    present = [base.version, *([where.candidate.version] if where.candidate else [])]
     for target in where.loaded:
         # A version that is only kept is kept as it is, and not made anew when it is gone.
         source = own if target.version == end and target.version in wanted else applied
-        manifests |= {m.key: m for m in source.get(target.version, ())}
+        if found := source.get(target.version):
+            present.append(target.version)
+            manifests |= {m.key: m for m in found}
     for manifest in own.get("", ()):
-        pointed = _pointed(manifest, where)
+        pointed = _pointed(manifest, where, present)
         manifests[pointed.key] = pointed
     return replace(unit, manifests=manifests)
 
 
-def _pointed(manifest: Manifest, where: Placement) -> Manifest:
+def _pointed(manifest: Manifest, where: Placement, present: Iterable[str]) -> Manifest:
     """A shared object, pointed at the versions that are to have the traffic."""
     kind = (manifest.key.group, manifest.key.kind)
     body = manifest.body
@@ -135,6 +138,7 @@ def _pointed(manifest: Manifest, where: Placement) -> Manifest:
             where.split,
             stable=bounded_name(f"{rollout}-{where.base.version}"),
             candidate=bounded_name(f"{rollout}-{candidate.version}"),
+            warm=[bounded_name(f"{rollout}-{version}") for version in present],
         )
     else:
         return manifest

@@ -9,6 +9,7 @@ https://gateway-api.sigs.k8s.io/reference/spec/#httproutespec
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,9 @@ from reconciler.core.samples import Traffic
 
 FULL_WEIGHT = 100
 """Weights are percents where they can be, as people expect to read them."""
+
+MOST_BACKENDS = 16
+"""As many as a rule may have. The versions with traffic come first."""
 
 _FINER = (FULL_WEIGHT, 10_000, 1_000_000)
 """The last is the greatest that an HTTPRoute may hold, and the finest that a step can say."""
@@ -78,11 +82,14 @@ def splits(strategy: Canary | BlueGreen) -> tuple[Split, ...]:
     return tuple(found)
 
 
-def divided(route: JsonObject, split: Split, *, stable: str, candidate: str) -> JsonObject:
+def divided(
+    route: JsonObject, split: Split, *, stable: str, candidate: str, warm: Sequence[str] = ()
+) -> JsonObject:
     """The body of an HTTPRoute whose first rule leads to one version, with the traffic divided.
 
-    `stable` and `candidate` are names of Services. The route's matches, ports and anything else
-    stay as they are.
+    `stable`, `candidate` and `warm` are names of Services. The route's matches, ports and anything
+    else stay as they are. Whatever is loaded is named from the first step to the last, if with
+    weight zero: a proxy that has to learn of a version when it gets traffic answers 503 meanwhile.
     """
     body: dict[str, Any] = route
     rule = body["spec"]["rules"][0]
@@ -91,15 +98,12 @@ def divided(route: JsonObject, split: Split, *, stable: str, candidate: str) -> 
     def lead_to(service: str, weight: int) -> JsonObject:
         return {**backend, "name": service, "weight": weight}
 
-    if split.traffic is None:
-        backends = [lead_to(stable, FULL_WEIGHT)]
-    elif split.traffic is Traffic.FULL:
-        backends = [lead_to(candidate, FULL_WEIGHT)]
-    else:
-        weight, whole = _parts(split.share if split.traffic is Traffic.WEIGHT else 0.0)
-        # Both are named from the first step on: gateways then know the candidate's endpoints
-        # before a request is sent there.
-        backends = [lead_to(stable, whole - weight), lead_to(candidate, weight)]
+    moved = split.share if split.traffic in (Traffic.WEIGHT, Traffic.FULL) else 0.0
+    weight, whole = _parts(moved)
+    weights = dict.fromkeys((stable, candidate, *warm), 0)
+    weights[stable] += whole - weight
+    weights[candidate] += weight
+    backends = [lead_to(name, share) for name, share in list(weights.items())[:MOST_BACKENDS]]
     rules = [{**rule, "backendRefs": backends}]
     if split.traffic is Traffic.MIRROR:
         rules[0]["filters"] = [*rule.get("filters", []), _mirror(backend, candidate, split.share)]
