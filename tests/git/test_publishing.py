@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,21 @@ async def test_the_revert_of_another_daemon_that_was_faster_is_the_one(
     ):
         made = await publisher.push_revert(bad, reason=WHY)
     assert [made] == faster == reverts(remote, bad)
+
+
+@pytest.mark.parametrize("over_http", [True, False], ids=["http", "path"])
+async def test_daemons_that_push_at_the_same_time_make_one_revert(
+    remote: SourceRepository, tmp_path: Path, over_http: bool
+) -> None:
+    remote.push({"a": b"1\n"})
+    bad = remote.push({"a": b"2\n"})
+    with serving(tmp_path / "served") as server, ExitStack() as daemons:
+        url = f"{server.url}/config.git" if over_http else str(remote.directory)
+        publishers = [
+            daemons.enter_context(publishing(tmp_path / f"reverts-{n}", url)) for n in range(4)
+        ]
+        made = await asyncio.gather(*(each.push_revert(bad, reason=WHY) for each in publishers))
+    assert set(made) == set(reverts(remote, bad)) == {remote.head}
 
 
 async def test_a_branch_that_was_forced_meanwhile_keeps_what_was_forced(
