@@ -21,6 +21,7 @@ from reconciler.engine.books import Books
 from reconciler.engine.checkpointing import Checkpointer
 from reconciler.engine.driving import Engine
 from reconciler.engine.guarding import GuardedLease
+from reconciler.engine.looking import Instruments
 from reconciler.engine.notifying import NotifyingStore
 from reconciler.engine.performing import Context
 from reconciler.ports import Clock, Cluster, Lease, Repository, StateStore
@@ -130,6 +131,7 @@ class _World:
     clock: Clock
     repository: Repository
     connections: tuple[Connection, ...]
+    instruments: Instruments
 
 
 async def _opened(
@@ -140,7 +142,13 @@ async def _opened(
         await opened.enter_async_context(make.connection(settings, chosen, clock))
         for chosen in settings.clusters
     ]
-    return _World(clock, repository, tuple(connections))
+    instruments = Instruments(
+        replicas={connection.cluster.name: connection.replicas for connection in connections},
+        evaluator=make.evaluator(),
+        metrics=await opened.enter_async_context(make.metrics(settings, clock)),
+        publisher=await opened.enter_async_context(make.publisher(settings)),
+    )
+    return _World(clock, repository, tuple(connections), instruments)
 
 
 async def _engine(settings: Settings, world: _World, store: StateStore, metrics: Metrics) -> Engine:
@@ -166,6 +174,7 @@ async def _engine(settings: Settings, world: _World, store: StateStore, metrics:
         clock=world.clock,
         context=_context(settings),
         poll_seconds=settings.repository.poll.total_seconds(),
+        instruments=world.instruments,
     )
     return engine
 

@@ -24,6 +24,7 @@ from reconciler.adapters.clocks import SystemClock
 from reconciler.adapters.cluster_credentials import ClusterAccess, InCluster, Kubeconfig
 from reconciler.adapters.cluster_kubernetes import KubernetesCluster
 from reconciler.adapters.cluster_lease import ClusterLease, KubernetesLeaseStore
+from reconciler.adapters.evaluating import Evaluators
 from reconciler.adapters.git_mirror import GitMirror
 from reconciler.adapters.git_publishing import Committer, GitPublisher
 from reconciler.adapters.git_remotes import GitCredentials, GitSource
@@ -40,6 +41,7 @@ from reconciler.ports import (
     CheckpointAnchor,
     Clock,
     Cluster,
+    Evaluator,
     Lease,
     MetricsSource,
     Publisher,
@@ -264,3 +266,4 @@ class PortFactories:
     anchor: Callable[[Settings], Opened[CheckpointAnchor | None]] = anchor_of
     publisher: Callable[[Settings], Opened[Publisher | None]] = publisher_of
     metrics: Callable[[Settings, Clock], Opened[MetricsSource | None]] = metrics_of
+    evaluator: Callable[[], Evaluator] = Evaluators

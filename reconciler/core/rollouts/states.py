@@ -110,10 +110,10 @@ class RolloutState:
 
     `stable` has the traffic that nothing else gets, and all of it after an abort. `step` counts
     from 0 within `wave`; `entered` is when it began, or when the approval that it asks for was
-    given; `approved_step` is the number of the step that was approved last, from 1. `exposures` are the evidence of earlier steps;
-    `counts` those of this one, by cluster, empty until the gateways have taken it over. `proven`
-    are versions that had all the traffic once and were not taken back. `failure` names the version
-    that must not come again by itself.
+    given; `approved_step` is the number of the step that was approved last, from 1. `exposures` are
+    the evidence of earlier steps; `counts` those of this one, by cluster, empty until the gateways
+    have taken it over. `proven` are versions that had all the traffic once and were not taken back.
+    `failure` names the version that must not come again by itself.
     """
 
     rollout: str
