@@ -154,7 +154,7 @@ async def test_the_daemon_syncs_plans_and_stops(plane: ControlPlane, tmp_path: P
         rollout = workshop.repository / "rollouts/risk/fraud-detector.yaml"
         rollout.write_text(rollout.read_text().replace("version: v2", "version: v3"))
         workshop.git("checkout", "-q", "-b", "next")
-        second = workshop.commit("v3")
+        workshop.commit("v3")
         planned = workshop.fairlead(
             *("plan", "next", "--repo", str(workshop.repository)),
             *("--cluster", "staging", "--detailed-exitcode"),
@@ -163,7 +163,10 @@ async def test_the_daemon_syncs_plans_and_stops(plane: ControlPlane, tmp_path: P
         assert "fraud-detector: v3, new in staging" in planned.stdout
         assert "fraud-detector: v2 → v3, in 2 waves: requests with x-cohort" in planned.stdout
 
-        workshop.git("branch", "-f", "main", "next")
+        workshop.git("checkout", "-q", "main")
+        quota = workshop.repository / "platform/team-risk/quota.yaml"
+        quota.write_text(quota.read_text().replace('requests.cpu: "32"', 'requests.cpu: "48"'))
+        second = workshop.commit("more for the team")
         await daemon.until_staging_has(second)
 
         daemon.process.send_signal(signal.SIGTERM)
