@@ -22,9 +22,9 @@ RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 class _End(asyncio.Protocol):
     """One of the two ends of a relayed connection."""
 
-    def __init__(self) -> None:
+    def __init__(self, other: _End | None = None) -> None:
         self.transport: asyncio.Transport
-        self.other: _End | None = None
+        self.other = other
         self.has_ended = False
         """Whether it will send no more."""
 
@@ -33,8 +33,8 @@ class _End(asyncio.Protocol):
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
-        assert self.other is not None, "reading starts when both are connected"
-        self.other.transport.write(data)
+        if self.other is not None:
+            self.other.transport.write(data)
 
     def pause_writing(self) -> None:
         if self.other is not None:
@@ -45,12 +45,12 @@ class _End(asyncio.Protocol):
             self.other.transport.resume_reading()
 
     def eof_received(self) -> bool:
-        assert self.other is not None, "reading starts when both are connected"
         self.has_ended = True
-        if self.other.has_ended:
-            self.other.transport.close()
-            return False
-        self.other.transport.write_eof()
+        if self.other is not None:
+            if self.other.has_ended:
+                self.other.transport.close()
+                return False
+            self.other.transport.write_eof()
         return True  # what the other still sends is wanted
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -74,25 +74,38 @@ class _Accepted(_End):
     def __init__(self, port: int) -> None:
         super().__init__()
         self._port = port
+        self._early: list[bytes] = []
+        """What came before the end inside was connected."""
         self._connecting: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self.transport.pause_reading()
         self._connecting = asyncio.get_running_loop().create_task(self._connect())
+
+    def data_received(self, data: bytes) -> None:
+        if self.other is not None:
+            super().data_received(data)
+            return
+        # Here and not when the connection is made, where Python 3.11.2 starts to read in spite.
+        self.transport.pause_reading()
+        self._early.append(data)
 
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
+        inside = _End(self)
         try:
-            _, inside = await loop.create_connection(_End, "127.0.0.1", self._port)
+            await loop.create_connection(lambda: inside, "127.0.0.1", self._port)
         except OSError:  # nobody listens there, so that nobody seems to listen here
             self.reset()
             return
-        inside.other, self.other = self, inside
         if self.transport.is_closing():
             inside.transport.abort()
-        else:
-            self.transport.resume_reading()
+            return
+        inside.transport.writelines(self._early)
+        if self.has_ended:
+            inside.transport.write_eof()
+        self.other = inside
+        self.transport.resume_reading()
 
 
 async def relay(listening: dict[int, int]) -> None:

@@ -97,6 +97,35 @@ async def test_a_client_that_has_sent_all_still_gets_its_answer(relayed: Relayed
     writer.close()
 
 
+async def test_a_client_that_says_all_at_once_and_leaves_no_pause_is_heard(
+    relayed: Relayed,
+) -> None:
+    """Its words and their end are there before the relay has connected to anybody."""
+    relayed.serve = answer_at_end_of_stream
+
+    def ask(number: int) -> bytes:
+        with socket.create_connection(("127.0.0.1", relayed.port), timeout=10) as client:
+            client.sendall(b"%d" % number)
+            client.shutdown(socket.SHUT_WR)
+            return client.recv(1024)
+
+    for number in range(50):
+        answer = await asyncio.to_thread(ask, number)
+        assert answer == hashlib.sha256(b"%d" % number).digest()
+
+
+async def test_a_server_that_speaks_first_is_heard(relayed: Relayed) -> None:
+    async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"welcome")
+        await writer.drain()
+
+    relayed.serve = greet
+    for _ in range(50):
+        reader, writer = await relayed.connect()
+        assert await reader.read() == b"welcome"
+        writer.close()
+
+
 async def test_a_reset_is_passed_on(relayed: Relayed) -> None:
     relayed.serve = reset
     reader, writer = await relayed.connect()
