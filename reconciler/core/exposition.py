@@ -71,41 +71,52 @@ class _Unreadable(Exception):
 
 
 def read_signals(
-    text: bytes, *, succeeded: str, failed: str, latency: str, outputs: str
+    text: bytes,
+    *,
+    succeeded: str,
+    failed: str,
+    latency: str,
+    outputs: str,
+    only: tuple[str, str] | None = None,
 ) -> ReplicaSignals:
     """Read the four named metrics; names are those of the series, without `_bucket`.
 
-    Counters are summed over their label sets. One that is declared by a TYPE line and has no
-    series yet is 0; one that is not even declared is trouble.
+    Counters are summed over their label sets, of which `only` may demand a label and its value.
+    One that is declared by a TYPE line and has no series yet is 0; one that is not even declared
+    is trouble.
     """
     trouble = ""
     requests = errors = 0
     try:
-        errors = _counter(text, failed)
-        requests = _counter(text, succeeded) + errors
+        errors = _counter(text, failed, only)
+        requests = _counter(text, succeeded, only) + errors
     except _Unreadable as reason:
         requests = errors = 0
         trouble = str(reason)
     return ReplicaSignals(
         requests=requests,
         errors=errors,
-        latency=_histogram(text, latency, by=None).get(""),
-        outputs=_histogram(text, outputs, by=SIGNAL_LABEL.encode()),
+        latency=_histogram(text, latency, only, by=None).get(""),
+        outputs=_histogram(text, outputs, only, by=SIGNAL_LABEL.encode()),
         trouble=trouble,
     )
 
 
-def _lines(text: bytes, name: str) -> Iterator[tuple[bytes, bytes]]:
-    """Labels and value of each sample of one series name."""
+def _lines(
+    text: bytes, name: str, only: tuple[str, str] | None
+) -> Iterator[tuple[Mapping[bytes, bytes], bytes]]:
+    """Labels and value of each sample of one series name, if it has the label that is demanded."""
     pattern = re.compile(rb"^" + re.escape(name.encode()) + _REST, re.MULTILINE)
     for found in pattern.finditer(text):
         labels, value = found.groups()
-        yield labels or b"", value
+        given = dict(_LABEL.findall(labels or b""))
+        if only is None or _unescaped(given.get(only[0].encode(), b"")) == only[1]:
+            yield given, value
 
 
-def _counter(text: bytes, name: str) -> int:
+def _counter(text: bytes, name: str, only: tuple[str, str] | None) -> int:
     total, seen = 0, False
-    for _, value in _lines(text, name):
+    for _, value in _lines(text, name, only):
         seen = True
         total += _count(value, name)
     if not seen and not _is_declared(text, name):
@@ -139,11 +150,12 @@ def _shown(value: bytes) -> str:
     return printable(value[:40].decode("utf-8", "replace"))
 
 
-def _histogram(text: bytes, name: str, *, by: bytes | None) -> Mapping[str, Distribution]:
+def _histogram(
+    text: bytes, name: str, only: tuple[str, str] | None, *, by: bytes | None
+) -> Mapping[str, Distribution]:
     """One histogram for each value of the label `by`; of all series, under "", without one."""
     buckets: dict[tuple[bytes, bytes], list[float]] = {}
-    for labels, value in _lines(text, f"{name}_bucket"):
-        given = dict(_LABEL.findall(labels))
+    for given, value in _lines(text, f"{name}_bucket", only):
         group = given.get(by) if by is not None else b""
         if group is not None:
             buckets.setdefault((group, given.get(b"le", b"")), []).append(_number(value))

@@ -136,7 +136,10 @@ def _rollout(document: Document) -> Iterator[Reference]:
 
 
 def _model(document: Document) -> Iterator[Reference]:
-    for index, version in enumerate(declared_as(Model, document).spec.versions):
+    spec = declared_as(Model, document).spec
+    if spec.serving.lora is not None:
+        yield Reference(("spec", "serving", "lora", "server"), Rollout, spec.serving.lora.server)
+    for index, version in enumerate(spec.versions):
         at: Pointer = ("spec", "versions", index, "access")
         yield from _principals((*at, "inference"), version.access.inference)
         yield from _principals((*at, "retraining"), version.access.retraining)

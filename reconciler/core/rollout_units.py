@@ -6,9 +6,11 @@ rollout is rendered again exactly when a document that it reads has changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from reconciler.core.adapter_rules import Server, adapter_problems, server_of
 from reconciler.core.admission.findings import Pointer
 from reconciler.core.declarations import Declarations, declared_as
 from reconciler.core.desired import Unit
@@ -17,7 +19,7 @@ from reconciler.core.identifiers import ClusterName
 from reconciler.core.ignoring import without_ignored
 from reconciler.core.kinds import Model, Rollout
 from reconciler.core.kinds.repository import Defaults, IgnoredFields
-from reconciler.core.kinds.serving import GatewayReference
+from reconciler.core.kinds.serving import GatewayReference, Route
 from reconciler.core.placement import Estate
 from reconciler.core.policy import Policy
 from reconciler.core.problems import Problem
@@ -46,12 +48,32 @@ class RenderedRollout:
 
     rollout: Document
     model: Document
+    server: Server | None
     environment: Environment
     units: Mapping[ClusterName, Unit]
 
-    def was_made_of(self, rollout: Document, model: Document, environment: Environment) -> bool:
+    def was_made_of(
+        self, rollout: Document, model: Document, server: Server | None, environment: Environment
+    ) -> bool:
         """By identity: documents and environment stay the same objects until they change."""
-        return self.rollout is rollout and self.model is model and self.environment is environment
+        before, now = self.server, server
+        return (
+            self.rollout is rollout
+            and self.model is model
+            and self.environment is environment
+            and (before and before.rollout) is (now and now.rollout)
+            and (before and before.model) is (now and now.model)
+        )
+
+    @property
+    def lacks_server(self) -> bool:
+        return self.server is None and declared_as(Model, self.model).spec.serving.lora is not None
+
+    @property
+    def gateway_route(self) -> Route | None:
+        """The route by which requests come: that of the server, where there is one."""
+        model = self.server.model if self.server is not None else self.model
+        return declared_as(Model, model).spec.serving.route
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,26 +99,29 @@ def render_rollouts(
         model = declarations.of(Model).get(rollout.spec.model)
         if model is None or declared_as(Model, model).spec.version(rollout.spec.version) is None:
             continue
+        server = server_of(declared_as(Model, model), declarations)
         known = previous.get(rollout.name)
-        if known is not None and known.was_made_of(document, model, environment):
+        if known is not None and known.was_made_of(document, model, server, environment):
             rendered[rollout.name] = known
             continue
         problems.extend(_runtime_problems(document, declared_as(Model, model)))
-        units = _units(document, model, environment)
-        problems.extend(_traffic_problems(document, declared_as(Model, model), environment, units))
-        rendered[rollout.name] = RenderedRollout(document, model, environment, units)
+        units = _units(document, model, server, environment)
+        entry = RenderedRollout(document, model, server, environment, units)
+        rendered[rollout.name] = entry
+        problems.extend(_server_problems(entry))
+        problems.extend(_traffic_problems(entry))
     problems.extend(_rivals(rendered))
     problems.extend(_rival_routes(rendered))
     return RolloutUnits(rendered, tuple(problems))
 
 
 def _units(
-    document: Document, model_document: Document, environment: Environment
+    document: Document, model_document: Document, server: Server | None, environment: Environment
 ) -> Mapping[ClusterName, Unit]:
     rollout, model = declared_as(Rollout, document), declared_as(Model, model_document)
     version = model.spec.version(rollout.spec.version)
     assert version is not None, "the caller has looked"
-    if model.spec.serving.runtime not in RUNTIMES:
+    if model.spec.serving.runtime not in RUNTIMES or (model.spec.serving.lora and server is None):
         return {}
     units = {}
     for cluster, stage in _stages(rollout, environment.estate).items():
@@ -107,6 +132,7 @@ def _units(
             version=version,
             defaults=environment.defaults,
             gateway=environment.gateway(cluster),
+            server=declared_as(Model, server.model) if server is not None else None,
         )
         rendered = render(release, document.source)
         manifests = {m.key: without_ignored(m, environment.ignore) for m in rendered}
@@ -148,16 +174,26 @@ def _runtime_problems(document: Document, model: Model) -> Iterator[Problem]:
         )
 
 
-def _traffic_problems(
-    document: Document, model: Model, environment: Environment, clusters: Iterable[ClusterName]
-) -> Iterator[Problem]:
+def _server_problems(entry: RenderedRollout) -> Iterator[Problem]:
+    """What an adapter's server cannot be."""
+    if entry.server is None:
+        return
+    estate = entry.environment.estate
+    served = _stages(declared_as(Rollout, entry.server.rollout), estate)
+    missing = [cluster for cluster in entry.units if cluster not in served]
+    yield from adapter_problems(entry.rollout, entry.model, entry.server, missing=missing)
+
+
+def _traffic_problems(entry: RenderedRollout) -> Iterator[Problem]:
     """Strategies that divide traffic where there is nothing to divide it with."""
+    document = entry.rollout
     strategy = declared_as(Rollout, document).spec.strategy
-    if strategy is None or gradual(strategy) is None:
+    if strategy is None or gradual(strategy) is None or entry.lacks_server:
         return
     where = document.span_at(("spec", "strategy"))
     words = strategy.chosen.replace("_", " ")
-    if model.spec.serving.route is None:
+    if entry.gateway_route is None:
+        model = entry.server.model if entry.server is not None else entry.model
         yield Problem(
             document.path,
             where,
@@ -166,8 +202,8 @@ def _traffic_problems(
             "give the model serving.route, or leave the strategy out",
         )
         return
-    for name in clusters:
-        if environment.gateway(name) is None:
+    for name in entry.units:
+        if entry.environment.gateway(name) is None:
             yield Problem(
                 document.path,
                 where,
@@ -198,31 +234,41 @@ def _rivals(rendered: Mapping[str, RenderedRollout]) -> Iterator[Problem]:
 
 def _rival_routes(rendered: Mapping[str, RenderedRollout]) -> Iterator[Problem]:
     """Rollouts that would get the same requests: the gateway would choose one by its age."""
-    seen: dict[tuple[ClusterName, GatewayReference, str, str], Document] = {}
+    seen: dict[_Match, Document] = {}
     for entry in rendered.values():
         for match in _matches(entry):
             first = seen.setdefault(match, entry.rollout)
             if first is not entry.rollout:
-                cluster, _, host, prefix = match
+                for_alias = f" for {match.alias}" if match.alias else ""
                 yield Problem(
                     entry.rollout.path,
                     entry.rollout.span_at(("spec", "model")),
                     "rival-routes",
                     f"Rollout {first.name} at {first.source} already gets the requests to "
-                    f"{host or 'any host'}{prefix} at the gateway of cluster {cluster}",
-                    f"give one of the models another hostname or pathPrefix: "
+                    f"{match.host or 'any host'}{match.prefix}{for_alias} at the gateway of "
+                    f"cluster {match.cluster}",
+                    f"give one of the models another hostname, pathPrefix or alias: "
                     f"{entry.model.name} or {first.name}",
                 )
 
 
-def _matches(
-    entry: RenderedRollout,
-) -> Iterator[tuple[ClusterName, GatewayReference, str, str]]:
-    """Which requests, at which gateway of which cluster, the rollout is to get."""
-    route = declared_as(Model, entry.model).spec.serving.route
+class _Match(NamedTuple):
+    """Which requests, at which gateway of which cluster, a rollout is to get."""
+
+    cluster: ClusterName
+    gateway: GatewayReference
+    host: str
+    prefix: str
+    alias: str
+
+
+def _matches(entry: RenderedRollout) -> Iterator[_Match]:
+    route = entry.gateway_route
     if route is None:
         return
+    lora = declared_as(Model, entry.model).spec.serving.lora
+    alias = lora.alias if lora is not None else ""
     for cluster in entry.units:
         if gateway := entry.environment.gateway(cluster):
             for host in route.hostnames or ("",):
-                yield cluster, gateway, host, route.path_prefix
+                yield _Match(cluster, gateway, host, route.path_prefix, alias)

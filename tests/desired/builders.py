@@ -72,6 +72,34 @@ spec:
   - clusters: {env: production}
 """
 
+ADAPTER = f"""\
+apiVersion: fairlead.dev/v1alpha1
+kind: Model
+metadata: {{name: support}}
+spec:
+  owner: team-risk
+  versions:
+  - name: v1
+    artifact: oci://registry.example.com/adapters/support@{DIGEST}
+  - name: v2
+    artifact: oci://registry.example.com/adapters/support@{DIGEST.replace("ab", "ef")}
+  serving:
+    runtime: lora
+    lora: {{server: fraud-detector, alias: support, path: "/adapters/{{digest}}"}}
+    signals: {{label: model_name}}
+"""
+ADAPTER_ROLLOUT = """\
+apiVersion: fairlead.dev/v1alpha1
+kind: Rollout
+metadata: {name: support}
+spec:
+  model: support
+  version: v1
+  namespace: team-risk
+  waves: [{clusters: {env: production}}]
+  strategy: {canary: {steps: [{weight: 5%}, {weight: 100%}]}}
+"""
+
 
 def config_map(name: str, *, namespace: str = "team-risk", value: str = "1") -> str:
     return (

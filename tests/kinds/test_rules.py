@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -84,16 +85,53 @@ def test_a_deployment_needs_a_container() -> None:
         Serving.model_validate({"runtime": "deployment"})
 
 
-@pytest.mark.parametrize("runtime", ["kserve", "lora", "chart"])
+@pytest.mark.parametrize("runtime", ["kserve", "chart"])
 def test_other_runtimes_are_declared_without_one(runtime: str) -> None:
     assert Serving.model_validate({"runtime": runtime}).container is None
+
+
+LORA = {"server": "base", "alias": "support", "path": "/adapters/{digest}"}
+LABELLED = {"label": "model_name"}
+
+
+def test_an_adapter_names_its_server_alias_path_and_label() -> None:
+    serving = {"runtime": "lora", "lora": LORA, "signals": LABELLED}
+    assert Serving.model_validate(serving).lora.alias == "support"
+
+
+@pytest.mark.parametrize(
+    ("serving", "reason"),
+    [
+        ({"runtime": "lora", "signals": LABELLED}, "has no lora"),
+        ({"runtime": "lora", "lora": LORA}, "has no signals.label"),
+        ({"runtime": "chart", "lora": LORA}, "only runtime lora uses"),
+        ({"runtime": "chart", "signals": LABELLED}, "only runtime lora uses"),
+        (
+            {"runtime": "lora", "lora": LORA, "signals": LABELLED, "route": {}},
+            "those of its server",
+        ),
+        (
+            {"runtime": "lora", "signals": LABELLED, "lora": {**LORA, "alias": "a@b"}},
+            "is not a name by which callers ask",
+        ),
+        (
+            {"runtime": "lora", "signals": LABELLED, "lora": {**LORA, "path": "/adapters/new"}},
+            "is not a path with {digest} in it",
+        ),
+    ],
+)
+def test_what_does_not_say_how_an_adapter_is_served_is_refused(
+    serving: dict[str, object], reason: str
+) -> None:
+    with pytest.raises(ValidationError, match=re.escape(reason)):
+        Serving.model_validate(serving)
 
 
 def test_a_version_is_listed_once() -> None:
     version = {"name": "v1", "artifact": ARTIFACT}
     with pytest.raises(ValidationError, match="lists v1 twice"):
         ModelSpec.model_validate(
-            {"owner": "a", "versions": [version, version], "serving": {"runtime": "lora"}}
+            {"owner": "a", "versions": [version, version], "serving": {"runtime": "chart"}}
         )
 
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from reconciler.core.desired import Unit
 from reconciler.core.identifiers import ClusterName, UnitName
 from reconciler.core.manifests import JsonObject
-from tests.desired.builders import CLUSTERS, DIGEST, MODEL, ROLLOUT, compiled, repository
+from tests.desired.builders import (
+    ADAPTER,
+    ADAPTER_ROLLOUT,
+    CLUSTERS,
+    DIGEST,
+    MODEL,
+    ROLLOUT,
+    compiled,
+    repository,
+)
 
 GPU_MODEL = f"""\
 apiVersion: fairlead.dev/v1alpha1
@@ -53,14 +62,19 @@ CASES: dict[str, dict[str, str]] = {
         "models": MODEL.replace("fraud-detector", LONG),
         "rollouts": ROLLOUT.replace("fraud-detector", LONG),
     },
+    "adapter": {
+        "models": MODEL,
+        "rollouts": ROLLOUT,
+        "adapter": ADAPTER,
+        "adapter_rollout": ADAPTER_ROLLOUT,
+    },
 }
 
 
 def unit_of(files: dict[str, str], *, cluster: str = "production-1") -> Unit:
-    """The one unit that the files give in a cluster."""
+    """The unit that the files give in a cluster; that of the adapter, where there is one."""
     units = compiled(repository(**{"clusters": CLUSTERS, **files})).state.units.values()
-    (unit,) = (unit for unit in units if unit.cluster == cluster)
-    return unit
+    return max((unit for unit in units if unit.cluster == cluster), key=lambda unit: unit.name)
 
 
 def bodies_of(unit: Unit) -> list[JsonObject]:

@@ -35,9 +35,10 @@ outputs_bucket{le="+Inf"} 99
 """
 
 
-def read(text: bytes) -> ReplicaSignals:
+def read(text: bytes, only: tuple[str, str] | None = None) -> ReplicaSignals:
     return read_signals(
         text,
+        only=only,
         succeeded="requests_success_total",
         failed="requests_failure_total",
         latency="latency_seconds",
@@ -177,3 +178,15 @@ def test_a_reading_since_an_earlier_one_and_since_a_restart() -> None:
     assert grown.latency.total == 0
     assert grown.outputs["length"].counts == (0, 2)
     assert earlier.since(later) == earlier
+
+
+def test_of_one_adapter_only_its_own_series_count() -> None:
+    read_v1 = read(GOOD, ("version", "v1"))
+    assert (read_v1.requests, read_v1.errors, read_v1.trouble) == (10, 0, "")
+    of_other = read(GOOD, ("model", "other"))
+    assert (of_other.requests, of_other.errors) == (0, 0)
+    assert of_other.latency == Distribution((0.1, 0.5, math.inf), (1, 0, 0))
+
+
+def test_an_adapter_whose_name_is_escaped_is_found() -> None:
+    assert read(GOOD, ("why", 'a } brace, a " quote')).errors == 2

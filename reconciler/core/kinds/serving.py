@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from reconciler.core.kinds.common import Part, refusal, unique
+from reconciler.core.kinds.lora import LabelName, Lora
 from reconciler.core.kinds.scalars import (
     AbsolutePath,
     ContainerImage,
@@ -118,6 +119,9 @@ class Signals(Part):
     """Histogram of the seconds that a request took."""
     outputs: MetricName = "model_output"
     """Histogram of what was put out, with the label `signal`: gates on drift name its values."""
+    label: Maybe[LabelName] = None
+    """Label that names the adapter, such as `model_name` in vLLM; needed by runtime lora, whose
+    adapters share a replica, and used by no other."""
 
 
 class Route(Part):
@@ -139,13 +143,15 @@ class Serving(Part):
     """What runs it: a Deployment, KServe, a LoRA adapter on a shared server, or a Helm chart."""
     container: Maybe[Container] = None
     """The container that serves the model; needed by runtime deployment."""
+    lora: Maybe[Lora] = None
+    """The server that loads the adapter; needed by runtime lora, and used by no other."""
     replicas: Maybe[PositiveCount] = None
     """Number of replicas; that of the repository's defaults when left out."""
     secrets: tuple[Secret, ...] = ()
     """Secrets that the container needs, by reference."""
     inference_path: Maybe[AbsolutePath] = None
-    """Path that takes requests, asked by evaluations; that of the Open Inference Protocol for the
-    model's name when left out."""
+    """Path that takes requests, asked by evaluations; when left out, that of the Open Inference
+    Protocol for the model's name, or `/v1/completions` of runtime lora."""
     signals: Signals = Field(default_factory=Signals)
     """Where each replica reports how it does."""
     route: Route | None = None
@@ -162,7 +168,25 @@ class Serving(Part):
         return unique(secrets, name=lambda secret: secret.name)
 
     @model_validator(mode="after")
-    def _require_container(self) -> Serving:
+    def _require_what_the_runtime_needs(self) -> Serving:
         if self.runtime == "deployment" and self.container is None:
             raise refusal("has no container", hint="runtime deployment needs container with image")
+        is_lora = self.runtime == "lora"
+        if is_lora and self.lora is None:
+            raise refusal("has no lora", hint="runtime lora needs lora with server, alias and path")
+        if is_lora and self.signals.label is None:
+            raise refusal(
+                "has no signals.label",
+                hint="name the label of the counters that tells adapters apart: model_name in vLLM",
+            )
+        if not is_lora and (self.lora is not None or self.signals.label is not None):
+            raise refusal(
+                "has lora or signals.label, which only runtime lora uses",
+                hint="remove them, or write runtime: lora",
+            )
+        if is_lora and (self.container or self.route or self.replicas or self.secrets):
+            raise refusal(
+                "has container, route, replicas or secrets, which are those of its server",
+                hint="remove them: runtime lora takes all of them from the Rollout lora.server",
+            )
         return self

@@ -28,7 +28,10 @@ _LONGEST_NAME = 63
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What renderers read. `repository` is the name of the Repository document."""
+    """What renderers read. `repository` is the name of the Repository document.
+
+    `server` is the model of the Rollout that `serving.lora` names; None for other runtimes.
+    """
 
     repository: str
     rollout: Rollout
@@ -36,6 +39,7 @@ class Release:
     version: ModelVersion
     defaults: Defaults
     gateway: GatewayReference | None
+    server: Model | None = None
 
     @property
     def unit(self) -> UnitName:

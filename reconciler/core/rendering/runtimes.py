@@ -13,6 +13,7 @@ from typing import TypeAlias
 from reconciler.core.manifests import JsonObject, Manifest, Source, manifest_of
 from reconciler.core.rendering.availability import disruption_budget, service_account
 from reconciler.core.rendering.deployment import deployment
+from reconciler.core.rendering.lora import adapter_route
 from reconciler.core.rendering.networking import http_route, stable_service, version_service
 from reconciler.core.rendering.release import Release
 
@@ -40,5 +41,16 @@ def _render_deployment(release: Release) -> tuple[JsonObject, ...]:
     return tuple(bodies)
 
 
-RUNTIMES: Mapping[str, Renderer] = MappingProxyType({"deployment": _render_deployment})
+def _render_lora(release: Release) -> tuple[JsonObject, ...]:
+    """The adapter itself is no object: the daemon has the server load it."""
+    assert release.server is not None, "the caller has found it"
+    route = release.server.spec.serving.route
+    if route is None or release.gateway is None:
+        return ()
+    return (adapter_route(release, route, release.gateway),)
+
+
+RUNTIMES: Mapping[str, Renderer] = MappingProxyType(
+    {"deployment": _render_deployment, "lora": _render_lora}
+)
 """Renderers by the name that `serving.runtime` gives."""
