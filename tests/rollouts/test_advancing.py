@@ -1,4 +1,4 @@
-"""A version gets more traffic when everything that its position waits for is there, never before."""
+"""A version gets more traffic when all that its position waits for is there, never before."""
 
 from __future__ import annotations
 
