@@ -19,9 +19,17 @@ import click
 from reconciler.demo.daemon_process import DaemonProcess
 from reconciler.demo.evidence import Administrator
 from reconciler.demo.narration import Narrator, StepFailed
+from reconciler.demo.releases import Releases
 from reconciler.demo.story import CLUSTERS, STEPS, Story
 from reconciler.demo.workshop import Workshop
-from reconciler.sandbox import BinarySettings, Components, ControlPlane, artefacts, locate
+from reconciler.sandbox import (
+    BinarySettings,
+    Components,
+    ControlPlane,
+    artefacts,
+    locate,
+    require_network_namespaces,
+)
 from reconciler.sandbox.terminal import shown_progress
 
 _CHECKOUT = Path(__file__).parents[2]
@@ -36,19 +44,24 @@ _CHECKOUT = Path(__file__).parents[2]
 )
 @click.option("--keep", is_flag=True, help="Keep the files of the demo and say where they are.")
 def demo_command(example: Path, keep: bool) -> None:
-    """Show the main job on two real control planes, in about a minute."""
+    """Show the main job on two real control planes under real requests, in a few minutes."""
+    require_network_namespaces()
     with shown_progress() as progress:
         binaries = locate(
-            artefacts(Components.FULL, gateway_api=True),
+            artefacts(Components.FULL, gateway_api=True, gateway=True),
             BinarySettings.from_environment(os.environ),
             progress=progress,
         )
     narrator = Narrator(steps=STEPS)
     with _directory(keep) as directory, ExitStack() as running:
         click.echo(
-            "Starting two control planes (etcd, API server, controllers, 3 nodes with GPUs)…"
+            "Starting two control planes (etcd, API server, controllers, 3 nodes with GPUs),"
         )
-        planes = {name: ControlPlane(binaries, components=Components.FULL) for name in CLUSTERS}
+        click.echo("each with a gateway and model servers…")
+        planes = {
+            name: ControlPlane(binaries, components=Components.FULL, gateway=True)
+            for name in CLUSTERS
+        }
         with ThreadPoolExecutor() as pool:
             for plane in pool.map(_started, planes.values()):
                 running.callback(plane.stop)
@@ -56,11 +69,25 @@ def demo_command(example: Path, keep: bool) -> None:
         workshop = Workshop(directory, example=example)
         kubeconfigs = {name: plane.kubeconfig for name, plane in planes.items()}
         daemon = DaemonProcess(
-            directory, remote=workshop.remote, kubeconfigs=kubeconfigs, repository="ml-platform"
+            directory,
+            remote=workshop.remote,
+            kubeconfigs=kubeconfigs,
+            repository="ml-platform",
+            more={"reverts": {"email": "fairlead@example.com"}},
         )
         running.enter_context(daemon)
         people = {name: Administrator(name, path) for name, path in kubeconfigs.items()}
-        Story(narrator, workshop=workshop, daemon=daemon, administrators=people).play()
+        releases = Releases(
+            narrator,
+            workshop=workshop,
+            daemon=daemon,
+            administrators=people,
+            gateways={name: plane.gateway_address for name, plane in planes.items()},
+        )
+        story = Story(
+            narrator, workshop=workshop, daemon=daemon, administrators=people, releases=releases
+        )
+        story.play()
         _end(narrator)
 
 

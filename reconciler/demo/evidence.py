@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
 from reconciler.adapters.clocks import SystemClock
 from reconciler.adapters.cluster_credentials import Kubeconfig
 from reconciler.adapters.cluster_kubernetes import KubernetesCluster
+from reconciler.adapters.replicas_http import ProxiedReplicas
 from reconciler.adapters.state_sql import open_state_for_reading
 from reconciler.core.identifiers import ClusterName, Digest, ObjectKey
-from reconciler.core.manifests import COMMIT_ANNOTATION, JsonObject
+from reconciler.core.manifests import JsonObject
+from reconciler.core.rendering.release import VERSION_LABEL
 from reconciler.demo.narration import StepFailed
+from reconciler.ports import Replica
+from reconciler.sandbox.model_servers.faults import ANNOTATION
 
 Digests = Mapping[tuple[str, ObjectKey], Digest]
 
@@ -63,13 +67,35 @@ class Administrator:
 
         return asyncio.run(run())
 
-    def commit_of(self, key: ObjectKey, api_version: str) -> str:
-        """The commit that a live object names."""
-        body = self.get(key, api_version)
-        if body is None:
-            raise StepFailed(f"{key} is not in {self._cluster}")
-        annotations = cast(JsonObject, _metadata(body).get("annotations") or {})
-        return str(annotations.get(COMMIT_ANNOTATION, ""))
+    def behave(self, namespace: str, version: str, faults: str) -> None:
+        """Let the stand-in model servers of a version do as told: see sandbox/model_servers."""
+
+        async def run() -> None:
+            cluster = KubernetesCluster(self._cluster, self._access, clock=SystemClock())
+            replicas = ProxiedReplicas(cluster.connection)
+            try:
+                for pod in await self._pods(replicas, namespace, version):
+                    await cluster.connection.request(
+                        "PATCH",
+                        f"/api/v1/namespaces/{namespace}/pods/{pod.name}",
+                        doing=f"tell {pod.name} what to do",
+                        body={"metadata": {"annotations": {ANNOTATION: faults}}},
+                        content_type="application/merge-patch+json",
+                    )
+            finally:
+                await cluster.close()
+
+        asyncio.run(run())
+
+    async def _pods(
+        self, replicas: ProxiedReplicas, namespace: str, version: str
+    ) -> Sequence[Replica]:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            if pods := await replicas.find(namespace, {VERSION_LABEL: version}):
+                return pods
+            await asyncio.sleep(0.02)
+        raise StepFailed(f"no pod of {version} came up in {self._cluster}")
 
 
 def digests(state: Path, clusters: tuple[str, ...]) -> Digests:

@@ -46,6 +46,10 @@ class Narrator:
     def say(self, text: str) -> None:
         click.echo(f"      {text}")
 
+    def moment(self, text: str) -> None:
+        """Something that happens now, with its time."""
+        click.echo(f"      {click.style(f'{self.elapsed:5.1f} s', dim=True)}  {text}")
+
     def proof(self, text: str) -> None:
         """Something that was checked and is so."""
         click.echo(f"      {click.style('✓', fg='green')} {text}")

@@ -77,6 +77,10 @@ class Workshop:
         self.git("revert", "--no-edit", sha)
         return self.push()
 
+    def pull(self) -> None:
+        """Take in what was pushed meanwhile."""
+        self.git("pull", "--quiet", "--ff-only", "origin", "main")
+
     def push(self) -> str:
         self.git("push", "--quiet", "origin", "main")
         return self.git("rev-parse", "HEAD")

@@ -89,7 +89,7 @@ class Engine:
             context=context,
             gradual=instruments is not None,
         )
-        self.rollouts = instruments and RolloutLoops.of(
+        self.rollouts: RolloutLoops | None = instruments and RolloutLoops.of(
             Surroundings(self.reconciler, self.leader, repository, books, clock, context),
             instruments,
             on_move=self._rollout_moved,

@@ -68,6 +68,17 @@ class Counts:
     """Answered with a status of 500 or more; under an empty name what the gateway answered."""
     connection_errors: int
 
+    def plus(self, other: Counts) -> Counts:
+        """Those of both."""
+        return Counts(
+            requests=self.requests + other.requests,
+            by_version=Counter(self.by_version) + Counter(other.by_version),
+            by_status=Counter(self.by_status) + Counter(other.by_status),
+            wrong_by_version=Counter(self.wrong_by_version) + Counter(other.wrong_by_version),
+            failed_by_version=Counter(self.failed_by_version) + Counter(other.failed_by_version),
+            connection_errors=self.connection_errors + other.connection_errors,
+        )
+
     def share(self, version: str) -> float:
         return self.by_version.get(version, 0) / max(1, self.requests)
 

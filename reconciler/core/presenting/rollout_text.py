@@ -108,7 +108,10 @@ def explanation_lines(move: RecordedMove) -> Iterator[Line]:
     for verdict in move.verdicts:
         yield _verdict(verdict)
         yield from _lines_of(verdict)
+    failure = move.after.failure if move.move == Move.ABORT else None
     for verdict in move.verdicts:
+        if failure is None or verdict.gate != failure.gate:
+            continue
         curve = curve_of(move.trail, verdict)
         if curve is not None and len(curve.times) > 1:
             yield ()
