@@ -89,11 +89,12 @@ class Engine:
             context=context,
             gradual=instruments is not None,
         )
-        self.rollouts: RolloutLoops | None = instruments and RolloutLoops.of(
-            Surroundings(self.reconciler, self.leader, repository, books, clock, context),
-            instruments,
-            on_move=self._rollout_moved,
-            on_push=self.branch.hint,
+        around = Surroundings(self.reconciler, self.leader, repository, books, clock, context)
+        self.rollouts = self._loops(around, instruments) if instruments else None
+
+    def _loops(self, around: Surroundings, instruments: Instruments) -> RolloutLoops:
+        return RolloutLoops.of(
+            around, instruments, on_move=self._rollout_moved, on_push=self.branch.hint
         )
 
     def _leader(
