@@ -10,7 +10,9 @@ import asyncio
 from collections.abc import Mapping
 
 from reconciler.core.desired import DesiredState
+from reconciler.core.outstanding import Place
 from reconciler.core.rollouts.courses import Course, Courses
+from reconciler.core.rollouts.runtimes import Loaded
 from reconciler.core.rollouts.staging import Staged
 from reconciler.core.rollouts.states import RolloutState
 from reconciler.engine.books import Books
@@ -28,6 +30,8 @@ class Positions:
         self._courses = Courses()
         self._epoch = clock.now().timestamp() - clock.monotonic()
         self.moving = asyncio.Lock()
+        self.loaded: dict[Place, frozenset[Loaded]] = {}
+        """Adapters that may get traffic, as far as was seen since this process began."""
 
     def states(self) -> Mapping[str, RolloutState]:
         """Where each rollout stands now."""
@@ -39,7 +43,7 @@ class Positions:
             return Course(desired, Staged(desired, {}, {}, {}), {}, {})
         ledgers = {name: self._books.ledger(name) for name in self._books.clusters}
         journal = self._books.position.journal
-        return self._courses.make(desired, journal, ledgers, now=self.now())
+        return self._courses.make(desired, journal, ledgers, self.loaded, now=self.now())
 
     def stands(self, course: Course) -> bool:
         return course.stands(self.states())

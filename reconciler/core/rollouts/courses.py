@@ -15,9 +15,17 @@ from reconciler.core.identifiers import ClusterName
 from reconciler.core.kinds import Rollout
 from reconciler.core.ledger import Ledger
 from reconciler.core.manifests import JsonObject
+from reconciler.core.outstanding import Place
 from reconciler.core.rollouts.placing import gradual
 from reconciler.core.rollouts.revising import first_state, revised
-from reconciler.core.rollouts.staging import Staged, applied_target, stage, target_of
+from reconciler.core.rollouts.runtimes import Loaded
+from reconciler.core.rollouts.staging import (
+    NOTHING_LOADED,
+    Staged,
+    applied_target,
+    stage,
+    target_of,
+)
 from reconciler.core.rollouts.states import RolloutState, Target, state_from_json, state_json
 
 
@@ -67,10 +75,11 @@ class Courses:
         desired: DesiredState,
         journal: Mapping[str, JsonObject],
         ledgers: Mapping[ClusterName, Ledger],
+        loaded: Mapping[Place, frozenset[Loaded]] = NOTHING_LOADED,
         *,
         now: float,
     ) -> Course:
-        """The course of a commit. `now` is seconds since the epoch."""
+        """The course of a commit. `loaded` may get traffic; `now` is seconds since the epoch."""
         known = self.states(journal)
         states: dict[str, RolloutState] = {}
         news: dict[str, JsonObject | None] = {}
@@ -84,7 +93,7 @@ class Courses:
             if after is not known.get(rollout.name):
                 news[rollout.name] = state_json(after)
         news |= dict.fromkeys(known.keys() - states.keys())
-        return Course(desired, stage(desired, states, ledgers), states, news, dict(known))
+        return Course(desired, stage(desired, states, ledgers, loaded), states, news, dict(known))
 
     def _target(self, desired: DesiredState, rollout: Rollout) -> Target | None:
         units = tuple(unit for _, unit in desired.places_of(rollout.name))
@@ -102,8 +111,7 @@ class Courses:
         target: Target,
         ledgers: Mapping[ClusterName, Ledger],
     ) -> RolloutState:
-        units = [unit for _, unit in desired.places_of(rollout.name)]
-        applied = applied_target(rollout, units, ledgers)
+        applied = applied_target(desired, rollout, ledgers)
         return first_state(rollout.name, target, applied=applied, gradual=True)
 
 

@@ -9,7 +9,7 @@ https://gateway-api.sigs.k8s.io/reference/spec/#httproutespec
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,33 +82,45 @@ def splits(strategy: Canary | BlueGreen) -> tuple[Split, ...]:
     return tuple(found)
 
 
+def to_service(backend: JsonObject, service: str) -> JsonObject:
+    """The reference, to another Service."""
+    return {**backend, "name": service}
+
+
 def divided(
-    route: JsonObject, split: Split, *, stable: str, candidate: str, warm: Sequence[str] = ()
+    route: JsonObject,
+    split: Split,
+    *,
+    stable: str,
+    candidate: str,
+    warm: Sequence[str] = (),
+    lead_to: Callable[[JsonObject, str], JsonObject] = to_service,
 ) -> JsonObject:
     """The body of an HTTPRoute whose first rule leads to one version, with the traffic divided.
 
-    `stable`, `candidate` and `warm` are names of Services. The route's matches, ports and anything
-    else stay as they are. Whatever is loaded is named from the first step to the last, if with
-    weight zero: a proxy that has to learn of a version when it gets traffic answers 503 meanwhile.
+    `stable`, `candidate` and `warm` are names of Services, or of what else `lead_to` makes a
+    reference lead to. The route's matches, ports and anything else stay as they are. Whatever is
+    loaded is named from the first step to the last, if with weight zero: a proxy that has to learn
+    of a version when it gets traffic answers 503 meanwhile.
     """
     body: dict[str, Any] = route
     rule = body["spec"]["rules"][0]
     backend = rule["backendRefs"][0]
 
-    def lead_to(service: str, weight: int) -> JsonObject:
-        return {**backend, "name": service, "weight": weight}
+    def weighed(name: str, weight: int) -> JsonObject:
+        return {**lead_to(backend, name), "weight": weight}
 
     moved = split.share if split.traffic in (Traffic.WEIGHT, Traffic.FULL) else 0.0
     weight, whole = _parts(moved)
     weights = dict.fromkeys((stable, candidate, *warm), 0)
     weights[stable] += whole - weight
     weights[candidate] += weight
-    backends = [lead_to(name, share) for name, share in list(weights.items())[:MOST_BACKENDS]]
+    backends = [weighed(name, share) for name, share in list(weights.items())[:MOST_BACKENDS]]
     rules = [{**rule, "backendRefs": backends}]
     if split.traffic is Traffic.MIRROR:
         rules[0]["filters"] = [*rule.get("filters", []), _mirror(backend, candidate, split.share)]
     if split.traffic is Traffic.COHORT and split.cohort is not None:
-        rules.insert(0, _cohort_rule(rule, split.cohort, lead_to(candidate, FULL_WEIGHT)))
+        rules.insert(0, _cohort_rule(rule, split.cohort, weighed(candidate, FULL_WEIGHT)))
     return {**body, "spec": {**body["spec"], "rules": rules}}
 
 
