@@ -61,41 +61,60 @@ def stage(
     loaded: Mapping[Place, frozenset[Loaded]] = NOTHING_LOADED,
 ) -> Staged:
     """Put every rollout that has a state where that says. `loaded` may get traffic."""
-    units: dict[Place, Unit] = {}
-    fallback: dict[Place, Unit] = {}
-    needed: dict[Place, Unit] = {}
-    unfinished: dict[Place, str] = {}
-    held: dict[Place, str] = {}
+    growing = _Growing(ledgers, loaded)
     for rollout in desired.rollouts.values():
         state = journal.get(rollout.name)
-        if state is None or state.stable is None or gradual(rollout.spec.strategy) is None:
-            continue
+        if state is not None and state.stable is not None and gradual(rollout.spec.strategy):
+            growing.add(desired, rollout, state)
+    ways = (way_of(r, journal[r.name]) for r in desired.rollouts.values() if r.name in journal)
+    rolling = tuple(sorted(filter(None, ways)))
+    if growing.units or rolling:
+        units = {**desired.units, **growing.units}
+        desired = replace(desired, units=units, rolling=rolling)
+    return Staged(desired, growing.fallback, growing.needed, growing.unfinished, growing.held)
+
+
+class _Growing:
+    """The parts of a Staged, rollout by rollout."""
+
+    def __init__(
+        self,
+        ledgers: Mapping[ClusterName, Ledger],
+        loaded: Mapping[Place, frozenset[Loaded]],
+    ) -> None:
+        self._ledgers = ledgers
+        self._loaded = loaded
+        self.units: dict[Place, Unit] = {}
+        self.fallback: dict[Place, Unit] = {}
+        self.needed: dict[Place, Unit] = {}
+        self.unfinished: dict[Place, str] = {}
+        self.held: dict[Place, str] = {}
+
+    def add(self, desired: DesiredState, rollout: Rollout, state: RolloutState) -> None:
+        assert state.stable is not None, "the caller has looked"
         runtime = runtime_of(desired, rollout)
         ended = state.candidate is None and state.stable.version == rollout.spec.version
         at_rest = ended and not state.kept
         if at_rest and not runtime.holds:
-            continue
+            return
         for place, unit in desired.places_of(rollout.name):
-            found = Found(_entries(ledgers.get(unit.cluster), unit), loaded.get(place, frozenset()))
+            loaded = self._loaded.get(place, frozenset())
+            found = Found(_entries(self._ledgers.get(unit.cluster), unit), loaded)
             where = placement(state, rollout.spec, wave=unit.stage)
-            positioned = runtime.position(unit, where, found)
-            if at_rest and not positioned.held:
+            now = runtime.position(unit, where, found)
+            if at_rest and not now.held:
                 continue
             # A cluster's turn is the state's to say: it need not wait for earlier waves again.
-            units[place] = replace(positioned.unit, stage=0)
+            self.units[place] = replace(now.unit, stage=0)
             back = runtime.position(unit, _fallback(state), found)
-            fallback[place] = replace(back.unit, stage=0)
+            self.fallback[place] = replace(back.unit, stage=0)
             bare = replace(where, loaded=tuple(t for t in (where.base, where.candidate) if t))
-            needed[place] = replace(runtime.position(unit, bare, found).unit, stage=0)
-            if positioned.held:
-                held[place] = positioned.held
-            if not ended or positioned.held:
-                unfinished[place] = unfinished_words(state) or positioned.held
-    ways = (way_of(r, journal[r.name]) for r in desired.rollouts.values() if r.name in journal)
-    rolling = tuple(sorted(filter(None, ways)))
-    if units or rolling:
-        desired = replace(desired, units={**desired.units, **units}, rolling=rolling)
-    return Staged(desired, fallback, needed, unfinished, held)
+            needed = runtime.position(unit, bare, found)
+            self.needed[place] = replace(needed.unit, stage=0)
+            if now.held:
+                self.held[place] = now.held
+            if not ended or now.held:
+                self.unfinished[place] = unfinished_words(state) or now.held
 
 
 def unfinished_words(state: RolloutState) -> str:
