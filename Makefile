@@ -17,12 +17,13 @@ ARGS ?=
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
-.PHONY: help demo test bench lint format schemas reference clean
+.PHONY: help demo test bench gates lint format schemas reference clean
 
 help: ## Show this.
 	@echo "make demo       set up, then show a commit on its way to a real control plane"
 	@echo "make test       set up, check the code, run all tests"
 	@echo "make bench      set up, then measure against a real API server"
+	@echo "make gates      set up, then simulate how often gates err, for docs/gates.md"
 	@echo "make lint       check style, types and the direction of imports"
 	@echo "make format     put the code into its form"
 	@echo "make schemas    generate schemas/ from the kinds"
@@ -37,6 +38,9 @@ test: lint
 
 bench: $(READY)
 	@$(BIN)/python -m bench $(ARGS)
+
+gates: $(READY)
+	@$(BIN)/python -m bench.gates $(ARGS)
 
 lint: $(READY)
 	@$(BIN)/ruff check .
