@@ -88,7 +88,7 @@ class Sights:
                 ready=bool(workloads) and all(_is_current(observer, key) for key in workloads),
                 refused=refused,
             ),
-            down=state.phase is not Phase.STARTING
+            down=(state.phase is not Phase.STARTING or unit.stage < state.wave)
             and settled
             and any(_is_down(observer, key) for key in workloads),
         )

@@ -101,7 +101,9 @@ def _reasons_to_abort(
         if sight.refused:
             yield _Reason(f"cluster {name} does not take it: {sight.refused}")
     since = observation.unready_since
-    if since is not None and now - since >= UNREADY_SECONDS and state.phase is not Phase.STARTING:
+    # Where it starts it may take its time; the waves before have given it their traffic.
+    starts = state.phase is Phase.STARTING and state.wave == 0
+    if since is not None and now - since >= UNREADY_SECONDS and not starts:
         yield _Reason(f"its replicas have not been up for {now - since:.0f} s")
     if not watched and _is_overdue(state, spec, now=now):
         waits = _waits(state, spec, observation)
