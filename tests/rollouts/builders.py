@@ -51,7 +51,11 @@ def spec(
     **strategy: Any,
 ) -> RolloutSpec:
     """A canary, or whatever `strategy` names. `approved` are steps that have their approval."""
-    way = {} if "blueGreen" in strategy else {"canary": {"steps": list(steps or STEPS)}}
+    way = (
+        {}
+        if {"blueGreen", "recreate"} & strategy.keys()
+        else {"canary": {"steps": list(steps or STEPS)}}
+    )
     return RolloutSpec.model_validate(
         {
             "model": "fraud",
