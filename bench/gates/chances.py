@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from reconciler.core.statistics.drawing import binomial_at
+from reconciler.core.statistics.drawing import binomial
 
 
 def chance(*seed: object) -> random.Random:
@@ -24,7 +24,7 @@ def few(source: random.Random, count: int, probability: float) -> int:
 
 def many(source: random.Random, count: int, probability: float) -> int:
     """The same for large counts, by one draw."""
-    return binomial_at(source.random(), count, probability)
+    return binomial(source.random, count, probability)
 
 
 def spread(source: random.Random, count: int, shares: Sequence[float]) -> tuple[int, ...]:
