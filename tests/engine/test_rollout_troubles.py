@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from reconciler.adapters.cluster_memory import MemoryCluster
-from reconciler.adapters.cluster_memory_status import becomes_ready
+from reconciler.adapters.cluster_memory_status import becomes_ready, never_becomes_ready
 from reconciler.core.errors import Unavailable
 from reconciler.core.identifiers import ClusterName
 from reconciler.core.manifests import JsonObject
 from reconciler.core.rollouts.states import Phase
 from reconciler.core.samples import EvaluationResult, ItemResult
 from tests.engine.rollout_world import GATE, ROUTE, RolloutWorld, model, rollout
-from tests.engine.test_rollouts import started
+from tests.engine.test_rollouts import deployment_of, started
 from tests.engine.world import STUCK
 
 pytestmark = pytest.mark.looptime
@@ -64,6 +64,21 @@ async def test_a_version_that_does_not_start_never_gets_traffic() -> None:
         await world.until(lambda: world.state(engine).failure is not None, seconds=4000)
         assert world.ways["one"] == ["v1"]
         assert world.state(engine).serving.version == "v1"
+
+
+async def test_a_wave_that_starts_hides_no_replicas_that_go_down_in_the_one_before() -> None:
+    world = RolloutWorld("staging", "production")
+    async with world.running() as engine:
+        await started(world, engine)
+        await world.until(lambda: world.shares("staging") == {"v1": 75, "v2": 25})
+        world.clusters[ClusterName("production")].status = never_becomes_ready
+        await world.until(lambda: world.state(engine).wave == 1)
+        staging = world.clusters[ClusterName("staging")]
+        staging.set_status(
+            deployment_of("v2"), never_becomes_ready(staging.peek(deployment_of("v2")))
+        )
+        await world.until(lambda: world.state(engine).failure is not None, seconds=60)
+        assert "replicas" in world.state(engine).failure.reason
 
 
 async def test_an_api_server_that_is_away_at_the_abort_gets_the_traffic_back_when_it_answers() -> (
