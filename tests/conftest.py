@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import functools
 import os
+import platform
 import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,6 +88,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @functools.cache
 def _forbidden() -> str:
     """Why no data plane can be had here; empty where one can."""
+    if platform.machine() != "x86_64" and shutil.which("envoy") is None:
+        return f"there is no envoy on PATH, and no package of it for {platform.machine()}"
     try:
         require_network_namespaces()
     except IsolationForbidden as forbidden:

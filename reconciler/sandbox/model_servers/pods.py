@@ -117,7 +117,8 @@ class _Follower:
             for kind in ("Ready", "ContainersReady")
         ]
         # The API server takes the list as a whole.
-        containers = [{**one, "ready": True} for one in pod["status"]["containerStatuses"]]
+        statuses = pod["status"].get("containerStatuses") or []
+        containers = [{**one, "ready": True} for one in statuses]
         patch = {
             "metadata": {"uid": metadata["uid"]},
             "status": {"conditions": conditions, "containerStatuses": containers},
