@@ -21,7 +21,7 @@ from reconciler.core.rendering.release import ROLLOUT_LABEL, VERSION_LABEL, boun
 from reconciler.core.rollouts.placing import Placement
 from reconciler.core.rollouts.runtimes import Answering, Found, Positioned
 from reconciler.core.rollouts.states import Target
-from reconciler.core.rollouts.traffic import NO_TRAFFIC, divided
+from reconciler.core.rollouts.traffic import divided
 
 _WORKLOADS = frozenset({("apps", "Deployment"), ("serving.kserve.io", "InferenceService")})
 
@@ -83,10 +83,9 @@ def _positioned(unit: Unit, where: Placement, entries: Iterable[Entry]) -> Unit:
     end = _version_of(unit)
     base = where.base
     if base.version != end and base.version not in applied:
-        # Such as a cluster that is new: it has no traffic of the old version to protect.
-        if where.candidate is None or where.split is NO_TRAFFIC:
-            return replace(unit, manifests={})
-        return unit
+        # Such as a cluster that is new: it has no traffic of the old version to protect, and the
+        # start of the new one waits for replicas here as well.
+        return unit if where.candidate is not None else replace(unit, manifests={})
     manifests: dict[ObjectKey, Manifest] = {}
     wanted = {target.version for target in (base, where.candidate) if target is not None}
     present = [base.version, *([where.candidate.version] if where.candidate else [])]
