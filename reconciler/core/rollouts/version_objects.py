@@ -22,6 +22,7 @@ from reconciler.core.rollouts.placing import Placement
 from reconciler.core.rollouts.runtimes import Answering, Found, Positioned
 from reconciler.core.rollouts.states import Target
 from reconciler.core.rollouts.traffic import divided
+from reconciler.core.samples import Traffic
 
 _WORKLOADS = frozenset({("apps", "Deployment"), ("serving.kserve.io", "InferenceService")})
 
@@ -109,8 +110,8 @@ def _pointed(manifest: Manifest, where: Placement, present: Iterable[str]) -> Ma
     if kind == ("", "Service"):
         spec = cast(JsonObject, body["spec"])
         selector = cast(JsonObject, spec["selector"])
-        full = where.split.share >= 1 and where.candidate is not None
-        version = where.candidate.version if full and where.candidate else where.base.version
+        full = where.candidate if where.split.traffic is Traffic.FULL else None
+        version = (full or where.base).version
         body["spec"] = {**spec, "selector": {**selector, VERSION_LABEL: version}}
     elif kind == ("gateway.networking.k8s.io", "HTTPRoute"):
         candidate = where.candidate or where.base
