@@ -1,4 +1,4 @@
-"""The Evaluator port: golden sets, plug-ins of Python code, and services over HTTP.
+"""The Evaluator port: golden sets, plug-ins (evaluating_plugins.py), and services over HTTP.
 
 Separate from the gates, which judge the results. The invariants: an evaluation ends in time and
 never raises; what goes wrong in it is its trouble, which holds a gate and promotes nothing.
@@ -7,25 +7,21 @@ never raises; what goes wrong in it is its trouble, which holds a gate and promo
 from __future__ import annotations
 
 import asyncio
-import inspect
-from collections.abc import Callable, Iterable
-from importlib.metadata import entry_points
-from typing import Annotated, Any
+from collections.abc import Iterable
+from typing import Annotated
 
 import aiohttp
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from reconciler.adapters.cluster_connection import read_up_to
+from reconciler.adapters.evaluating_plugins import report_of
 from reconciler.core.errors import FairleadError, Refused
 from reconciler.core.golden import is_answer
 from reconciler.core.kinds import Evaluation
 from reconciler.core.kinds.evaluation import GoldenItem, GoldenSet, HttpEvaluation
-from reconciler.core.problems import printable
 from reconciler.core.samples import EvaluationResult, ItemResult
 from reconciler.ports import Ask, Comparison
 
-PLUGIN_GROUP = "fairlead.evaluations"
-PLUGIN_SECONDS = 1800.0
 CONCURRENCY = 8
 """Items of a golden set that are asked at once."""
 
@@ -60,7 +56,8 @@ class Evaluators:
             if spec.golden is not None:
                 return EvaluationResult(await _golden(spec.golden, versions))
             if spec.plugin is not None:
-                return EvaluationResult(await _plugin(spec.plugin.entry_point, versions))
+                report = await report_of(spec.plugin.entry_point, versions)
+                return EvaluationResult(_results(_ITEMS.validate_python(report)))
             assert spec.http is not None, "an evaluation has one of three forms"
             return EvaluationResult(await _service(spec.http, versions))
         except FairleadError as error:
@@ -101,28 +98,6 @@ async def _golden(golden: GoldenSet, versions: Comparison) -> tuple[ItemResult, 
         ItemResult(item.name, stable=one, candidate=other)
         for item, one, other in zip(golden.items, stable, candidate, strict=True)
     )
-
-
-async def _plugin(name: str, versions: Comparison) -> tuple[ItemResult, ...]:
-    found = [point for point in entry_points(group=PLUGIN_GROUP) if point.name == name]
-    if not found:
-        known = ", ".join(sorted(entry_points(group=PLUGIN_GROUP).names)) or "none"
-        raise FairleadError(f"no plug-in {name} is installed beside the daemon; known: {known}")
-    try:
-        evaluate: Callable[[Comparison], Any] = found[0].load()
-        async with asyncio.timeout(PLUGIN_SECONDS):
-            if inspect.iscoroutinefunction(evaluate):
-                report = await evaluate(versions)
-            else:
-                report = await asyncio.to_thread(evaluate, versions)
-    except (FairleadError, TimeoutError):
-        raise
-    except Exception as error:
-        # Code of others may raise whatever it likes; none of it may end the daemon.
-        raise FairleadError(
-            f"plug-in {name} failed: {type(error).__name__}: {printable(str(error), limit=200)}"
-        ) from error
-    return _results(_ITEMS.validate_python(report))
 
 
 async def _service(service: HttpEvaluation, versions: Comparison) -> tuple[ItemResult, ...]:

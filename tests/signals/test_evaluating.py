@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from importlib.metadata import EntryPoint
 
 import pytest
 from aiohttp import web
 
-from reconciler.adapters import evaluating
+from reconciler.adapters import evaluating_plugins
 from reconciler.adapters.evaluating import Evaluators
 from reconciler.core.errors import Refused, Unavailable
 from reconciler.core.kinds import Evaluation
@@ -78,6 +80,37 @@ def blocking(_: Comparison) -> list[JsonObject]:
     return [{"item": "a", "stable": True, "candidate": False}]
 
 
+async def asking(versions: Comparison) -> list[JsonObject]:
+    answers = [await versions.ask_stable(1), await versions.ask_candidate(1)]
+    return [{"item": "a", "stable": answers[0] == answers[1], "candidate": True}]
+
+
+def asking_from_a_thread(versions: Comparison) -> list[JsonObject]:
+    return asyncio.run(asking(versions))
+
+
+class Evaluating:
+    async def __call__(self, versions: Comparison) -> list[JsonObject]:
+        return await asking(versions)
+
+
+evaluating_object = Evaluating()
+RELEASED = threading.Event()
+
+
+async def blocks_the_loop(_: Comparison) -> list[JsonObject]:
+    RELEASED.wait(30)
+    return [{"item": "a", "stable": True, "candidate": True}]
+
+
+def leaves(_: Comparison) -> list[JsonObject]:
+    sys.exit(3)
+
+
+async def leaves_later(_: Comparison) -> list[JsonObject]:
+    sys.exit(3)
+
+
 def failing(_: Comparison) -> list[JsonObject]:
     raise ZeroDivisionError("by zero")
 
@@ -91,9 +124,11 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Puts a function of this module where installed plug-ins are found."""
 
     def install(name: str) -> None:
-        point = EntryPoint("plug", f"{__name__}:{name}", evaluating.PLUGIN_GROUP)
-        points = type(evaluating.entry_points(group=evaluating.PLUGIN_GROUP))([point])
-        monkeypatch.setattr(evaluating, "entry_points", lambda group: points)
+        point = EntryPoint("plug", f"{__name__}:{name}", evaluating_plugins.PLUGIN_GROUP)
+        points = type(evaluating_plugins.entry_points(group=evaluating_plugins.PLUGIN_GROUP))(
+            [point]
+        )
+        monkeypatch.setattr(evaluating_plugins, "entry_points", lambda group: points)
 
     return install
 
@@ -105,9 +140,55 @@ async def test_a_plug_in_may_wait_or_block(installed: Callable[[str], None], nam
     assert result.items == (ItemResult("a", stable=True, candidate=False),)
 
 
+@pytest.mark.parametrize("name", ["asking", "asking_from_a_thread", "evaluating_object"])
+async def test_a_plug_in_may_ask_both_versions(installed: Callable[[str], None], name: str) -> None:
+    installed(name)
+    result = await evaluated(versions(), plugin={"entryPoint": "plug"})
+    assert result.items == (ItemResult("a", stable=True, candidate=True),)
+
+
+async def test_trouble_of_a_version_is_the_trouble_of_the_plug_in(
+    installed: Callable[[str], None],
+) -> None:
+    installed("asking")
+    result = await evaluated(versions(away), plugin={"entryPoint": "plug"})
+    assert result.trouble == "evaluation golden: nobody answers"
+
+
+async def test_a_plug_in_that_blocks_stops_nobody_else(installed: Callable[[str], None]) -> None:
+    installed("blocks_the_loop")
+    RELEASED.clear()
+    running = asyncio.ensure_future(evaluated(versions(), plugin={"entryPoint": "plug"}))
+    other = await evaluated(versions(), golden=GOLDEN)
+    assert not running.done()
+    RELEASED.set()
+    assert (len(other.items), len((await running).items)) == (2, 1)
+
+
+async def test_a_plug_in_that_does_not_end_in_time_is_left(
+    installed: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed("blocks_the_loop")
+    RELEASED.clear()
+    monkeypatch.setattr(evaluating_plugins, "PLUGIN_SECONDS", 0.05)
+    result = await evaluated(versions(), plugin={"entryPoint": "plug"})
+    RELEASED.set()
+    assert result.trouble == "evaluation golden did not end in time"
+
+
+async def test_after_its_end_an_evaluation_asks_nobody() -> None:
+    over = threading.Event()
+    ask = evaluating_plugins._lent(right, asyncio.get_running_loop(), over)
+    over.set()
+    with pytest.raises(Unavailable):
+        await ask(1)
+
+
 @pytest.mark.parametrize(
     ("name", "trouble"),
     [
+        ("leaves", "plug-in plug failed: SystemExit: 3"),
+        ("leaves_later", "plug-in plug failed: SystemExit: 3"),
         ("failing", "plug-in plug failed: ZeroDivisionError: by zero"),
         ("nonsense", "evaluation golden reports what is no result: 0.stable"),
         ("absent", "plug-in plug failed: AttributeError"),
