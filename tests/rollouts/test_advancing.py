@@ -29,17 +29,13 @@ from tests.rollouts.builders import (
     UP,
     V1,
     V2,
-    V3,
     after,
     answered,
-    failed,
     look,
     says,
-    settled,
     spec,
     starting,
     stepping,
-    watched,
 )
 
 # From start to end
@@ -354,36 +350,3 @@ def test_green_waits_for_its_approval() -> None:
 def test_an_approved_green_still_wants_its_requests() -> None:
     by = spec(blueGreen={"approval": {"by": ["product-owner"]}}, approved=(1,))
     assert after(stepping(0, approved_step=1), look(requests=1), by=by).move is Move.HOLD
-
-
-# Watched and at rest
-
-
-@pytest.mark.parametrize("seen", [look(HOLDS), look(clusters={}), look(requests=0)])
-def test_a_watched_version_settles_when_the_warm_time_is_over(seen: Any) -> None:
-    assert after(watched(), seen, later=HOUR - 1).move is Move.HOLD
-    decision = after(watched(), seen, later=HOUR)
-    assert (decision.move, decision.state.phase, decision.state.kept) == (
-        Move.SETTLE,
-        Phase.SETTLED,
-        (),
-    )
-
-
-@pytest.mark.parametrize("state", [failed(), failed(failure=None)])
-def test_a_drained_version_is_let_go_of(state: RolloutState) -> None:
-    assert after(state, look(), later=DRAIN_SECONDS - 1).move is Move.HOLD
-    decision = after(state, look(), later=DRAIN_SECONDS)
-    assert (decision.move, decision.state) == (Move.RETIRE, replace(state, kept=()))
-
-
-def test_a_drained_version_is_let_go_of_while_another_is_watched() -> None:
-    state = watched(kept=(*watched().kept, Kept(V3, NOW + 15, proven=False)))
-    decision = after(state, look(), later=20.0)
-    assert (decision.move, decision.state) == (Move.RETIRE, watched())
-
-
-@pytest.mark.parametrize("state", [settled(), failed(kept=())])
-def test_what_is_at_rest_stays_there(state: RolloutState) -> None:
-    decision = after(state, look(), later=1000 * HOUR)
-    assert (decision.move, decision.state) == (Move.HOLD, state)

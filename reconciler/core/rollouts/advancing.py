@@ -7,7 +7,7 @@ at first, in every phase; nothing is promoted by time alone; and what is not kno
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -143,7 +143,7 @@ def _start(
 ) -> Decision:
     waits = _waits(state, spec, observation)
     if waits:
-        return Decision(Move.HOLD, state, "; ".join(waits))
+        return _held(state, waits, now=now)
     return _entered(state, spec, 0, "the new version is up, without traffic", now=now)
 
 
@@ -156,7 +156,7 @@ def _step(
         return Decision(Move.APPROVE, after, f"step {state.step + 1} was approved in Git")
     waits = _waits(state, spec, observation)
     if waits:
-        return Decision(Move.HOLD, state, "; ".join(waits))
+        return _held(state, waits, now=now)
     steps = gradual(spec.strategy)
     assert steps is not None
     count = len(splits(steps))
@@ -177,6 +177,12 @@ def _step(
         )
         return Decision(Move.WAVE, after, f"wave {state.wave + 1} has it for all requests")
     return _promoted(state, spec, now=now)
+
+
+def _held(state: RolloutState, waits: Sequence[str], *, now: float) -> Decision:
+    """What waits may wait for the very place that a version takes which nobody needs any longer."""
+    rest = _rest(state, now=now)
+    return rest if rest.move is Move.RETIRE else Decision(Move.HOLD, state, "; ".join(waits))
 
 
 def _entered(
