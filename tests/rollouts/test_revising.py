@@ -178,6 +178,15 @@ def test_the_version_that_serves_is_replaced_in_place(state: RolloutState) -> No
     )
 
 
+@cases(ON_THE_WAY)
+def test_an_edit_in_place_lets_what_was_on_its_way_drain(state: RolloutState) -> None:
+    assert on(state, target("v1", "b")).kept == (Kept(V2, NOW + 5 + DRAIN_SECONDS, proven=False),)
+
+
+def test_an_edit_in_place_keeps_the_warm_version_warm() -> None:
+    assert on(watched(), target("v2", "b")).kept == watched().kept
+
+
 def test_only_the_newest_build_of_a_version_is_remembered_as_good() -> None:
     assert on(settled(), target("v1", "b")).proven == (target("v1", "b"),)
 

@@ -41,7 +41,8 @@ def revised(state: RolloutState, target: Target, *, gradual: bool, now: float) -
         return _withdrawn(state, now=now)
     if target.version == stable.version or not gradual:
         # Replaced in place, or all at once: there is no second version to divide traffic with.
-        return _settled(_withdrawn(state, now=now), target, kept=())
+        left = _withdrawn(state, now=now)
+        return _settled(left, target, kept=left.kept)
     if state.failure is not None and target.is_same(state.failure.target):
         return state
     if target.is_same(state.candidate):
