@@ -22,12 +22,13 @@ from reconciler.core.rollouts.courses import Course
 from reconciler.core.rollouts.evidence import Evidence
 from reconciler.core.rollouts.gathering import Readings
 from reconciler.core.rollouts.placing import current_split
+from reconciler.core.rollouts.runtimes import Answering
 from reconciler.core.rollouts.states import Phase, RolloutState
 from reconciler.core.rollouts.traffic import ALL_TRAFFIC, Split
 from reconciler.engine.asking import Evaluations, Queries
 from reconciler.engine.concurrency import together
 from reconciler.engine.measuring import Measurement, pair_of
-from reconciler.engine.scraping import Subject, scrape
+from reconciler.engine.scraping import Side, Subject, scrape
 from reconciler.engine.sighting import Sight, Sights
 from reconciler.ports import Ask, Clock, Comparison, Evaluator, MetricsSource, Publisher, Replicas
 
@@ -114,7 +115,7 @@ class Looker:
         measurement: Measurement,
     ) -> None:
         turn = _turn(course, state) if split.traffic is not None else frozenset()
-        subject = _subject(course.target, state)
+        subject = Subject.of(course.target, state)
         readings: dict[ClusterName, Readings] = {}
 
         async def read(name: ClusterName) -> None:
@@ -135,12 +136,12 @@ class Looker:
         gates: Mapping[str, Gate],
         measurement: Measurement,
     ) -> None:
-        stable, candidate = state.stable, state.candidate
-        if stable is None or candidate is None:
+        if state.stable is None or state.candidate is None:
             return
-        subject = _subject(desired, state)
+        subject = Subject.of(desired, state)
+        stable, candidate = state.stable.version, state.candidate.version
         if state.phase is Phase.STEPPING:
-            names = Names(subject.rollout, subject.namespace, subject.candidate, subject.stable)
+            names = Names(subject.rollout, subject.namespace, candidate, stable)
             await measurement.queries.ask(gates, names)
         place = next((n for n, s in sights.items() if s.cluster.settled and s.cluster.ready), None)
         if place is not None:
@@ -154,14 +155,16 @@ class Looker:
         rollout = desired.rollouts[subject.rollout]
         model = desired.models[rollout.spec.model]
         replicas = self._instruments.replicas[cluster]
+        stable, candidate = subject.stable, subject.candidate
+        assert stable is not None, "two versions are compared"
         return Comparison(
             rollout=rollout.name,
             model=model.name,
             namespace=subject.namespace,
-            stable=subject.stable,
-            candidate=subject.candidate,
-            ask_stable=_ask(replicas, subject, model, subject.stable),
-            ask_candidate=_ask(replicas, subject, model, subject.candidate),
+            stable=stable.version,
+            candidate=candidate.version,
+            ask_stable=_ask(replicas, subject, model, stable),
+            ask_candidate=_ask(replicas, subject, model, candidate),
         )
 
 
@@ -183,29 +186,18 @@ def _is_in_place(sight: Sight) -> bool:
     return sight.cluster.settled and sight.cluster.routed
 
 
-def _subject(desired: DesiredState, state: RolloutState) -> Subject:
-    rollout = desired.rollouts[state.rollout]
-    model = desired.models[rollout.spec.model]
-    assert state.stable is not None, "a rollout without a version has no state"
-    if state.candidate is None:
-        return Subject.of(rollout, model, candidate=state.stable.version)
-    return Subject.of(
-        rollout, model, candidate=state.candidate.version, stable=state.stable.version
-    )
-
-
-def _ask(replicas: Replicas, subject: Subject, model: Model, version: str) -> Ask:
+def _ask(replicas: Replicas, subject: Subject, model: Model, side: Side) -> Ask:
     """Asks any replica of a version, as callers of the model do."""
-    serving = model.spec.serving
-    assert serving.container is not None, "runtimes that are rolled out have a container"
-    port = serving.container.port
-    path = serving.inference_path or f"/v2/models/{model.name}/infer"
+    answering = side.answering
+    path = model.spec.serving.inference_path or _usual_path(model, answering)
 
     async def ask(request: JsonValue) -> JsonValue:
-        found = await replicas.find(subject.namespace, subject.labels(version))
+        found = await replicas.find(subject.namespace, answering.labels)
         if not found:
-            raise Unavailable(f"no replica of {version} is ready")
-        answer = await replicas.post(found[0], port, path, request)
+            raise Unavailable(f"no replica of {side.version} is ready")
+        if answering.adapter and isinstance(request, dict):
+            request = {**request, "model": answering.adapter}
+        answer = await replicas.post(found[0], answering.port, path, request)
         if answer.status != 200:
             raise Refused(f"{found[0].name} answers {answer.status} at {path}")
         try:
@@ -215,3 +207,8 @@ def _ask(replicas: Replicas, subject: Subject, model: Model, version: str) -> As
         return body
 
     return ask
+
+
+def _usual_path(model: Model, answering: Answering) -> str:
+    """Adapters are asked as OpenAI has it: no other protocol names them."""
+    return "/v1/completions" if answering.adapter else f"/v2/models/{model.name}/infer"

@@ -1,7 +1,7 @@
-"""The loops that move rollouts: one looks and decides, the other undoes in Git what failed.
+"""The loops that move rollouts: one decides, one loads adapters, one undoes in Git what failed.
 
-Separate from driving.py, which runs with or without them. The invariant: both act on what the
-passes have accepted, and neither writes to a cluster.
+Separate from driving.py, which runs with or without them. The invariant: all act on what the
+passes have accepted, and none writes to a cluster.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from typing import Self
 from reconciler.engine.books import Books
 from reconciler.engine.concurrency import together
 from reconciler.engine.leading import Leader
+from reconciler.engine.loading import Loader
 from reconciler.engine.looking import Instruments, Looker
 from reconciler.engine.performing import Context
 from reconciler.engine.promoting import Look, Promoter
 from reconciler.engine.reconciling import Reconciler
 from reconciler.engine.sighting import Sights
 from reconciler.engine.undoing import Undoer
+from reconciler.engine.uptimes import Uptimes, WorkloadUptimes
 from reconciler.ports import Clock, Repository
 
 __all__ = ["Instruments", "RolloutLoops", "Surroundings"]
@@ -38,9 +40,10 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True)
 class RolloutLoops:
-    """Both loops, to be run together."""
+    """The loops, to be run together."""
 
     promoter: Promoter
+    loader: Loader
     undoer: Undoer
 
     @classmethod
@@ -53,7 +56,17 @@ class RolloutLoops:
         on_push: Callable[[], None],
     ) -> Self:
         """`on_move` is told of moves, `on_push` of what was pushed; neither may block."""
-        sights = Sights(around.leader, around.books)
+        loader = Loader(
+            reconciler=around.reconciler,
+            leader=around.leader,
+            replicas=instruments.replicas,
+            books=around.books,
+            clock=around.clock,
+            context=around.context,
+            on_loaded=on_move,
+        )
+        uptimes: Mapping[str, Uptimes] = {"deployment": WorkloadUptimes(), "lora": loader}
+        sights = Sights(around.leader, around.books, uptimes)
         promoter = Promoter(
             reconciler=around.reconciler,
             looker=Looker(sights, instruments, around.clock),
@@ -71,7 +84,7 @@ class RolloutLoops:
             context=around.context,
             on_push=on_push,
         )
-        return cls(promoter, undoer)
+        return cls(promoter, loader, undoer)
 
     @property
     def looks(self) -> Mapping[str, Look]:
@@ -80,4 +93,4 @@ class RolloutLoops:
 
     async def run(self) -> None:
         """Until cancelled, or a bug."""
-        await together([self.promoter.run(), self.undoer.run()])
+        await together([self.promoter.run(), self.loader.run(), self.undoer.run()])

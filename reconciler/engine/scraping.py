@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from reconciler.core.desired import DesiredState
 from reconciler.core.errors import FairleadError
 from reconciler.core.exposition import ReplicaSignals, read_signals
 from reconciler.core.identifiers import ClusterName
-from reconciler.core.kinds import Model, Rollout
 from reconciler.core.kinds.serving import Signals
-from reconciler.core.rendering.release import ROLLOUT_LABEL, VERSION_LABEL
 from reconciler.core.rollouts.gathering import Readings
+from reconciler.core.rollouts.runtimes import Answering
+from reconciler.core.rollouts.staging import runtime_of
+from reconciler.core.rollouts.states import RolloutState, Target
 from reconciler.engine.concurrency import bounded
 from reconciler.ports import Replica, Replicas
 
@@ -24,67 +26,81 @@ CONCURRENCY = 16
 
 
 @dataclass(frozen=True, slots=True)
+class Side:
+    """A version, and who answers for it."""
+
+    version: str
+    answering: Answering
+
+    @property
+    def suffix(self) -> str:
+        """Tells counters of one replica apart that serves several versions."""
+        return f"/{self.answering.adapter}" if self.answering.adapter else ""
+
+
+@dataclass(frozen=True, slots=True)
 class Subject:
-    """Whose replicas are looked at. `stable` is empty where there is no version beside."""
+    """Whose replicas are looked at. `stable` is None where there is no version beside."""
 
     rollout: str
     namespace: str
-    port: int
     signals: Signals
-    candidate: str
-    stable: str = ""
+    candidate: Side
+    stable: Side | None
 
     @classmethod
-    def of(cls, rollout: Rollout, model: Model, *, candidate: str, stable: str = "") -> Subject:
-        serving = model.spec.serving
-        assert serving.container is not None, "runtimes that are rolled out have a container"
+    def of(cls, desired: DesiredState, state: RolloutState) -> Subject:
+        rollout = desired.rollouts[state.rollout]
+        runtime = runtime_of(desired, rollout)
+        assert state.stable is not None, "a rollout without a version has no state"
+
+        def side(target: Target) -> Side:
+            return Side(target.version, runtime.answering(desired, rollout, target))
+
         return cls(
             rollout=rollout.name,
             namespace=rollout.spec.namespace,
-            port=serving.signals.port or serving.container.port,
-            signals=serving.signals,
-            candidate=candidate,
-            stable=stable,
+            signals=desired.models[rollout.spec.model].spec.serving.signals,
+            candidate=side(state.candidate or state.stable),
+            stable=side(state.stable) if state.candidate is not None else None,
         )
-
-    def labels(self, version: str) -> Mapping[str, str]:
-        """Labels of the pods of a version."""
-        return {ROLLOUT_LABEL: self.rollout, VERSION_LABEL: version}
 
 
 async def scrape(cluster: ClusterName, replicas: Replicas, subject: Subject) -> Readings:
     """Ask every replica of both versions once. Never raises for what the cluster does."""
     troubles: list[str] = []
-    found: dict[str, Mapping[str, ReplicaSignals]] = {}
-    for version in filter(None, (subject.stable, subject.candidate)):
+
+    async def read(side: Side | None) -> Mapping[str, ReplicaSignals]:
+        if side is None:
+            return {}
         try:
-            found[version] = await _version(replicas, subject, version)
+            found = await _side(replicas, subject, side)
         except FairleadError as error:
-            troubles.append(f"replicas of {version} in cluster {cluster}: {error.message}")
-            continue
-        troubles += _troubles(found[version], version, cluster)
-    return Readings(
-        stable=found.get(subject.stable, {}),
-        candidate=found.get(subject.candidate, {}),
-        trouble="; ".join(troubles),
-    )
+            troubles.append(f"replicas of {side.version} in cluster {cluster}: {error.message}")
+            return {}
+        troubles.extend(_troubles(found, side.version, cluster))
+        return found
+
+    stable, candidate = await read(subject.stable), await read(subject.candidate)
+    return Readings(stable=stable, candidate=candidate, trouble="; ".join(troubles))
 
 
-async def _version(
-    replicas: Replicas, subject: Subject, version: str
-) -> Mapping[str, ReplicaSignals]:
+async def _side(replicas: Replicas, subject: Subject, side: Side) -> Mapping[str, ReplicaSignals]:
     async def read(replica: Replica) -> ReplicaSignals:
-        return await _read(replicas, replica, subject)
+        return await _read(replicas, replica, subject, side)
 
-    pods = await replicas.find(subject.namespace, subject.labels(version))
+    pods = await replicas.find(subject.namespace, side.answering.labels)
     answers = await bounded(pods, read, limit=CONCURRENCY)
-    return {pod.uid: answer for pod, answer in zip(pods, answers, strict=True)}
+    return {f"{pod.uid}{side.suffix}": one for pod, one in zip(pods, answers, strict=True)}
 
 
-async def _read(replicas: Replicas, replica: Replica, subject: Subject) -> ReplicaSignals:
-    signals = subject.signals
+async def _read(
+    replicas: Replicas, replica: Replica, subject: Subject, side: Side
+) -> ReplicaSignals:
+    signals, adapter = subject.signals, side.answering.adapter
+    port = signals.port or side.answering.port
     try:
-        answer = await replicas.get(replica, subject.port, signals.path)
+        answer = await replicas.get(replica, port, signals.path)
     except FairleadError as error:
         return ReplicaSignals(trouble=error.message)
     if answer.status != 200:
@@ -95,6 +111,7 @@ async def _read(replicas: Replicas, replica: Replica, subject: Subject) -> Repli
         failed=signals.failed,
         latency=signals.latency,
         outputs=signals.outputs,
+        only=(signals.label, adapter) if signals.label is not None else None,
     )
 
 

@@ -6,23 +6,21 @@ invariant: a cluster that nobody leads or whose watch is broken is told as troub
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
 
 from reconciler.core.desired import Unit
-from reconciler.core.identifiers import ClusterName, ObjectKey
+from reconciler.core.identifiers import ClusterName
 from reconciler.core.ledger import Standing
-from reconciler.core.manifests import JsonObject, Manifest
-from reconciler.core.rendering.release import VERSION_LABEL
 from reconciler.core.rollouts.courses import Course
 from reconciler.core.rollouts.observations import ClusterSight
+from reconciler.core.rollouts.staging import runtime_name
 from reconciler.core.rollouts.states import Phase, RolloutState
-from reconciler.core.statuses import Condition
 from reconciler.engine.books import Books
 from reconciler.engine.leading import NOT_CONNECTED, Leader
 from reconciler.engine.observing import ClusterObserver
+from reconciler.engine.uptimes import Uptimes, is_current
 
-_WORKLOADS = frozenset({("apps", "Deployment"), ("serving.kserve.io", "InferenceService")})
 _ROUTE = ("gateway.networking.k8s.io", "HTTPRoute")
 
 
@@ -37,9 +35,11 @@ class Sight:
 class Sights:
     """Reads sessions and books."""
 
-    def __init__(self, leader: Leader, books: Books) -> None:
+    def __init__(self, leader: Leader, books: Books, uptimes: Mapping[str, Uptimes]) -> None:
+        """`uptimes` are by the name of the runtime."""
         self._leader = leader
         self._books = books
+        self._uptimes = uptimes
 
     def of(self, course: Course, state: RolloutState) -> dict[ClusterName, Sight]:
         """The clusters whose turn has come or is over."""
@@ -71,6 +71,7 @@ class Sights:
         current = here is not None and here.place == state.place
         settled = (
             current
+            and place not in course.staged.held
             and known is not None
             and known.standing is Standing.SETTLED
             and known.digest == staged.digest
@@ -80,51 +81,23 @@ class Sights:
             refused = known.explanation
         judged = state.candidate or state.stable
         assert judged is not None, "a rollout without a version has no state"
-        workloads = _of_version(staged, judged.version)
+        runtime = runtime_name(course.target, course.target.rollouts[state.rollout])
+        uptime = self._uptimes[runtime].uptime(staged, judged, observer)
+        if uptime.trouble:
+            return Sight(ClusterSight(trouble=uptime.trouble))
         return Sight(
             ClusterSight(
                 settled=settled,
                 routed=_routed(observer, staged),
-                ready=bool(workloads) and all(_is_current(observer, key) for key in workloads),
-                refused=refused,
+                ready=uptime.ready,
+                refused=refused or uptime.refused,
             ),
             down=(state.phase is not Phase.STARTING or unit.stage < state.wave)
             and settled
-            and any(_is_down(observer, key) for key in workloads),
+            and uptime.down,
         )
-
-
-def _of_version(unit: Unit, version: str) -> list[ObjectKey]:
-    return [
-        manifest.key
-        for manifest in unit.manifests.values()
-        if (manifest.key.group, manifest.key.kind) in _WORKLOADS and _version(manifest) == version
-    ]
-
-
-def _version(manifest: Manifest) -> object:
-    metadata = cast(JsonObject, manifest.body["metadata"])
-    return cast(JsonObject, metadata.get("labels") or {}).get(VERSION_LABEL)
 
 
 def _routed(observer: ClusterObserver, unit: Unit) -> bool:
     routes = [key for key in unit.manifests if (key.group, key.kind) == _ROUTE]
-    return bool(routes) and all(_is_current(observer, key) for key in routes)
-
-
-def _is_current(observer: ClusterObserver, key: ObjectKey) -> bool:
-    live = observer.get(key)
-    return live is not None and live.health.condition is Condition.CURRENT
-
-
-def _is_down(observer: ClusterObserver, key: ObjectKey) -> bool:
-    """Whether fewer than half of the replicas are up. One that restarts is no failure."""
-    live = observer.get(key)
-    if live is None:
-        return True
-    if key.kind != "Deployment":
-        return live.health.condition is not Condition.CURRENT
-    spec = cast(JsonObject, live.body["spec"])
-    status = cast(JsonObject, live.body.get("status") or {})
-    wanted, available = spec.get("replicas", 1), status.get("availableReplicas", 0)
-    return 2 * cast(int, available) < cast(int, wanted)
+    return bool(routes) and all(is_current(observer, key) for key in routes)

@@ -206,6 +206,7 @@ class RolloutWorld(World):
     async def _use_for_ever(self) -> None:
         while True:
             await asyncio.sleep(TICK_SECONDS)
+            await self._before_requests()
             for name in self.names:
                 self._sync_replicas(ClusterName(name))
                 self._note_way(name)
@@ -213,6 +214,9 @@ class RolloutWorld(World):
                 count = int(expected) + (self._random.random() < expected % 1)
                 for _ in range(count):
                     self._request(name)
+
+    async def _before_requests(self) -> None:
+        """For worlds that look at what is durable before every tick."""
 
     def _sync_replicas(self, cluster: ClusterName) -> None:
         replicas = self.replicas[cluster]

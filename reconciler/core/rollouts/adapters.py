@@ -63,10 +63,8 @@ class AdapterRoutes:
         moved = {m.key: m for m in (_pointed(m, where) for m in unit.manifests.values())}
         before = {e.key: e.applied.manifest for e in found.entries if e.applied is not None}
         fresh = _with_traffic(moved.values()) - _with_traffic(before.values())
-        missing = sorted({entry.adapter for entry in fresh - found.loaded})
-        if missing:
-            words = f"{' and '.join(missing)} is not loaded yet"
-            return Positioned(replace(unit, manifests=before), words)
+        if missing := fresh - found.loaded:
+            return Positioned(replace(unit, manifests=before), missing)
         return Positioned(replace(unit, manifests=moved))
 
     def answering(self, desired: DesiredState, rollout: Rollout, target: Target) -> Answering:
@@ -82,37 +80,44 @@ class AdapterRoutes:
 class Shelf:
     """The adapters that the replicas of one server are to have for one rollout in one cluster.
 
-    `digests` are those to load, by name. Names with `prefix` that are in neither `digests` nor
-    `routed`, which the route has named last, may go.
+    `digests` are those to load, by name, and `routed` the names in the route as it was last
+    applied.
     """
 
-    service: str
-    answering: Answering
+    namespace: str
     lora: Lora
+    answering: Answering
     digests: Mapping[str, Digest]
     routed: frozenset[str]
 
-    @property
-    def prefix(self) -> str:
-        return f"{self.lora.alias}@"
+    def name(self, target: Target) -> str:
+        return adapter_name(self.lora.alias, target.build)
 
     def path(self, adapter: str) -> str:
         return adapter_path(self.lora, self.digests[adapter])
+
+    def as_loaded(self, adapter: str) -> Loaded:
+        return Loaded(self.namespace, self.lora.server, adapter)
+
+    def is_surplus(self, adapter: str) -> bool:
+        """Whether it is ours and nobody needs it. Whatever else is loaded is not ours."""
+        is_ours = adapter.startswith(adapter_name(self.lora.alias, Digest("")))
+        return is_ours and adapter not in self.digests and adapter not in self.routed
 
 
 def shelf_of(
     desired: DesiredState, rollout: Rollout, targets: Sequence[Target], entries: Iterable[Entry]
 ) -> Shelf:
-    """The shelf for versions that must be loaded, the one that serves first."""
+    """The shelf for versions that must be loaded, of which the first serves."""
     lora = _lora(desired, rollout)
     digests: dict[str, Digest] = {}
     for target in targets:
         digests.setdefault(adapter_name(lora.alias, target.build), target.build)
     applied = [e.applied.manifest for e in entries if e.applied is not None]
     return Shelf(
-        service=lora.server,
-        answering=AdapterRoutes().answering(desired, rollout, targets[0]),
+        namespace=rollout.spec.namespace,
         lora=lora,
+        answering=AdapterRoutes().answering(desired, rollout, targets[0]),
         digests=digests,
         routed=frozenset(adapter_of(backend) for _, backend in _backends(applied)),
     )

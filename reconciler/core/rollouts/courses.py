@@ -23,6 +23,8 @@ from reconciler.core.rollouts.staging import (
     NOTHING_LOADED,
     Staged,
     applied_target,
+    is_applied,
+    runtime_of,
     stage,
     target_of,
 )
@@ -87,7 +89,9 @@ class Courses:
             target = self._target(desired, rollout)
             if target is None or gradual(rollout.spec.strategy) is None:
                 continue
-            before = known.get(rollout.name) or self._first(desired, rollout, target, ledgers)
+            before = known.get(rollout.name)
+            if before is None or _has_never_served(desired, before, target, ledgers):
+                before = self._first(desired, rollout, target, ledgers)
             after = revised(before, target, gradual=True, now=now)
             states[rollout.name] = after
             if after is not known.get(rollout.name):
@@ -113,6 +117,20 @@ class Courses:
     ) -> RolloutState:
         applied = applied_target(desired, rollout, ledgers)
         return first_state(rollout.name, target, applied=applied, gradual=True)
+
+
+def _has_never_served(
+    desired: DesiredState,
+    state: RolloutState,
+    target: Target,
+    ledgers: Mapping[ClusterName, Ledger],
+) -> bool:
+    """Whether another version is asked for before the first was let have any traffic."""
+    return (
+        runtime_of(desired, desired.rollouts[state.rollout]).holds
+        and not target.is_same(state.stable)
+        and not is_applied(desired, state.rollout, ledgers)
+    )
 
 
 def _places(states: Mapping[str, RolloutState]) -> Mapping[str, tuple[object, ...]]:

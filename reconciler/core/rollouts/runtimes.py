@@ -36,10 +36,10 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Positioned:
-    """A unit as it is to be now. `held` says why it is not at its place in the rollout yet."""
+    """A unit as it is to be now. Where something is `missing`, it has to wait as it is."""
 
     unit: Unit
-    held: str = ""
+    missing: frozenset[Loaded] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

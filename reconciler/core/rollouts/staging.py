@@ -7,7 +7,7 @@ told with its reason.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -32,8 +32,12 @@ RUNTIMES: Mapping[str, Runtime] = MappingProxyType(
 NOTHING_LOADED: Mapping[Place, frozenset[Loaded]] = MappingProxyType({})
 
 
+def runtime_name(desired: DesiredState, rollout: Rollout) -> str:
+    return desired.models[rollout.spec.model].spec.serving.runtime
+
+
 def runtime_of(desired: DesiredState, rollout: Rollout) -> Runtime:
-    return RUNTIMES[desired.models[rollout.spec.model].spec.serving.runtime]
+    return RUNTIMES[runtime_name(desired, rollout)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +47,15 @@ class Staged:
     `fallback` has, for each rollout that is not at rest, the unit to go back to when its position
     cannot be taken: the stable version with all the traffic. `needed` are the objects that must be
     healthy for the position: those of versions that are only kept need not. `unfinished` says where
-    the commit is not true yet, or no longer, and why; `held`, where a unit has to wait as it is
-    before it can be at its position.
+    the commit is not true yet, or no longer, and why; `held`, what a unit waits for before it can
+    be at its position.
     """
 
     state: DesiredState
     fallback: Mapping[Place, Unit]
     needed: Mapping[Place, Unit]
     unfinished: Mapping[Place, str]
-    held: Mapping[Place, str] = field(default_factory=dict)
+    held: Mapping[Place, frozenset[Loaded]] = field(default_factory=dict)
 
 
 def stage(
@@ -88,7 +92,7 @@ class _Growing:
         self.fallback: dict[Place, Unit] = {}
         self.needed: dict[Place, Unit] = {}
         self.unfinished: dict[Place, str] = {}
-        self.held: dict[Place, str] = {}
+        self.held: dict[Place, frozenset[Loaded]] = {}
 
     def add(self, desired: DesiredState, rollout: Rollout, state: RolloutState) -> None:
         assert state.stable is not None, "the caller has looked"
@@ -102,7 +106,7 @@ class _Growing:
             found = Found(_entries(self._ledgers.get(unit.cluster), unit), loaded)
             where = placement(state, rollout.spec, wave=unit.stage)
             now = runtime.position(unit, where, found)
-            if at_rest and not now.held:
+            if at_rest and not now.missing:
                 continue
             # A cluster's turn is the state's to say: it need not wait for earlier waves again.
             self.units[place] = replace(now.unit, stage=0)
@@ -111,10 +115,10 @@ class _Growing:
             bare = replace(where, loaded=tuple(t for t in (where.base, where.candidate) if t))
             needed = runtime.position(unit, bare, found)
             self.needed[place] = replace(needed.unit, stage=0)
-            if now.held:
-                self.held[place] = now.held
-            if not ended or now.held:
-                self.unfinished[place] = unfinished_words(state) or now.held
+            if now.missing:
+                self.held[place] = now.missing
+            if not ended or now.missing:
+                self.unfinished[place] = unfinished_words(state) or missing_words(now.missing)
 
 
 def unfinished_words(state: RolloutState) -> str:
@@ -123,6 +127,12 @@ def unfinished_words(state: RolloutState) -> str:
         return f"version {state.candidate.version} is on its way"
     failure = state.failure
     return f"version {failure.target.version} was taken back: {failure.reason}" if failure else ""
+
+
+def missing_words(missing: Iterable[Loaded]) -> str:
+    """What a position waits for."""
+    names = sorted({entry.adapter for entry in missing})
+    return f"{' and '.join(names)} is not loaded yet"
 
 
 def _fallback(state: RolloutState) -> Placement:
@@ -148,6 +158,17 @@ def applied_target(
     desired: DesiredState, rollout: Rollout, ledgers: Mapping[ClusterName, Ledger]
 ) -> Target | None:
     """The version that serves according to the ledgers, for a rollout that has no state yet."""
-    units = [unit for _, unit in desired.places_of(rollout.name)]
-    entries = [entry for unit in units for entry in _entries(ledgers.get(unit.cluster), unit)]
+    entries = _all_entries(desired, rollout.name, ledgers)
     return runtime_of(desired, rollout).applied(desired, rollout, entries)
+
+
+def is_applied(desired: DesiredState, rollout: str, ledgers: Mapping[ClusterName, Ledger]) -> bool:
+    """Whether anything of the rollout was ever applied in any of its clusters."""
+    return any(entry.applied for entry in _all_entries(desired, rollout, ledgers))
+
+
+def _all_entries(
+    desired: DesiredState, rollout: str, ledgers: Mapping[ClusterName, Ledger]
+) -> Iterator[Entry]:
+    for _, unit in desired.places_of(rollout):
+        yield from _entries(ledgers.get(unit.cluster), unit)

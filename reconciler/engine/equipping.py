@@ -1,0 +1,187 @@
+"""Equipping: the replicas of one server, and what of a shelf each of them has.
+
+Separate from the loop that decides when (loading.py) and from the requests themselves
+(adapter_servers.py). The invariants: a name is never loaded onto a process that has it, from
+whatever artifact; and what a replica has is what it listed itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from reconciler.core.errors import FairleadError
+from reconciler.core.identifiers import Digest
+from reconciler.core.rendering.lora import hexadecimal
+from reconciler.core.rollouts.adapters import Shelf
+from reconciler.core.rollouts.revising import DRAIN_SECONDS
+from reconciler.core.rollouts.runtimes import Loaded
+from reconciler.core.rollouts.states import Target
+from reconciler.engine.adapter_servers import AdapterServer
+from reconciler.engine.concurrency import bounded
+from reconciler.engine.uptimes import Uptime
+from reconciler.ports import Clock, Replica, Replicas
+
+CONCURRENCY = 16
+"""Replicas of one server that are asked at once."""
+
+REFUSED_SECONDS = 10.0
+"""Pause before a replica that refused is asked again: what was missing may have come."""
+
+
+@dataclass(slots=True)
+class _Equipment:
+    """What one replica has. `listed` is where it says that each adapter was loaded from, by name.
+
+    `silent` says why it did not tell at the last look, `refused` in which words and when it
+    refused an adapter.
+    """
+
+    replica: Replica
+    listed: Mapping[str, str] = field(default_factory=dict)
+    silent: str = ""
+    refused: dict[str, tuple[str, float]] = field(default_factory=dict)
+
+    def has(self, adapter: str, digest: Digest) -> bool:
+        root = self.listed.get(adapter)
+        return root is not None and (not root or hexadecimal(digest) in root)
+
+    def objection(self, adapter: str, digest: Digest) -> str:
+        """Why it will not have the adapter by itself; empty when nothing is known against it."""
+        if adapter in self.listed and not self.has(adapter, digest):
+            return f"{self.replica.name} has {adapter} from {self.listed[adapter]}"
+        return self.refused[adapter][0] if adapter in self.refused else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One request that has to be made of one replica: `load` or `unload`."""
+
+    verb: str
+    adapter: str
+    uid: str
+    replica: str
+
+
+class Rack:
+    """The replicas behind one shelf. `trouble` says why nothing is known of them."""
+
+    def __init__(self, replicas: Replicas, clock: Clock) -> None:
+        self._replicas = replicas
+        self._clock = clock
+        self._shelf: Shelf | None = None
+        self._equipment: dict[str, _Equipment] = {}
+        self._surplus_since: dict[str, float] = {}
+        self.trouble = "its replicas were not asked yet"
+
+    async def look(self, shelf: Shelf) -> None:
+        """Ask every replica what it has. Raises FairleadError when they cannot be found."""
+        found = await self._replicas.find(shelf.namespace, shelf.answering.labels)
+        self._shelf = shelf
+        self._equipment = {
+            replica.uid: self._equipment.get(replica.uid) or _Equipment(replica)
+            for replica in found
+        }
+        for equipment in self._equipment.values():
+            for adapter in equipment.refused.keys() - shelf.digests.keys():
+                del equipment.refused[adapter]
+        await bounded(list(self._equipment.values()), self._list, limit=CONCURRENCY)
+        now = self._clock.monotonic()
+        surplus = {a for e in self._equipment.values() for a in e.listed if shelf.is_surplus(a)}
+        self._surplus_since = {a: self._surplus_since.get(a, now) for a in surplus}
+
+    def tasks(self, *, may_unload: bool) -> Sequence[Task]:
+        """What has to be asked for. An adapter goes first, to make room for another."""
+        return [
+            task
+            for equipment in self._equipment.values()
+            if not equipment.silent
+            for task in self._tasks_of(equipment, may_unload=may_unload)
+        ]
+
+    async def carry_out(self, tasks: Sequence[Task]) -> None:
+        """Ask, each replica in order, and then what it has now."""
+        by_replica: dict[str, list[Task]] = {}
+        for task in tasks:
+            by_replica.setdefault(task.uid, []).append(task)
+
+        async def equip(uid: str) -> None:
+            equipment = self._equipment[uid]
+            try:
+                for task in by_replica[uid]:
+                    await self._ask(equipment, task)
+            except FairleadError as error:
+                equipment.silent = error.message
+                return
+            await self._list(equipment)
+
+        await bounded(list(by_replica), equip, limit=CONCURRENCY)
+
+    def is_done(self, task: Task) -> bool:
+        """Whether it came true, or its replica is gone."""
+        equipment = self._equipment.get(task.uid)
+        return equipment is None or (task.adapter in equipment.listed) == (task.verb == "load")
+
+    def uptime(self, target: Target) -> Uptime:
+        """Of a version, as every replica told at the last look."""
+        if self.trouble or self._shelf is None:
+            return Uptime(trouble=self.trouble)
+        adapter, digest = self._shelf.name(target), target.build
+        if self._shelf.digests.get(adapter, digest) != digest:
+            return Uptime(refused=f"{adapter} is the name of another artifact")
+        all_of_them = self._equipment.values()
+        objections = [e.objection(adapter, digest) for e in all_of_them]
+        have = [e for e in all_of_them if e.has(adapter, digest)]
+        return Uptime(
+            ready=bool(have) and all(e.has(adapter, digest) and not e.silent for e in all_of_them),
+            down=2 * len(have) < len(self._equipment) or not have,
+            refused=next(filter(None, objections), ""),
+        )
+
+    def loaded(self) -> frozenset[Loaded]:
+        """Adapters that may get traffic: on half of the replicas and more, and on all that can.
+
+        One that refuses an adapter would keep even a failing version in place of it.
+        """
+        shelf = self._shelf
+        assert shelf is not None, "asked after a look"
+        found = set()
+        for adapter, digest in shelf.digests.items():
+            have = [e for e in self._equipment.values() if e.has(adapter, digest)]
+            cannot = [e for e in self._equipment.values() if e.objection(adapter, digest)]
+            if 2 * len(have) >= len(self._equipment) == len(have) + len(cannot) and have:
+                found.add(shelf.as_loaded(adapter))
+        return frozenset(found)
+
+    def _tasks_of(self, equipment: _Equipment, *, may_unload: bool) -> Iterator[Task]:
+        assert self._shelf is not None, "asked after a look"
+        now = self._clock.monotonic()
+        replica = equipment.replica
+        for adapter, since in self._surplus_since.items():
+            if may_unload and adapter in equipment.listed and now - since >= DRAIN_SECONDS:
+                yield Task("unload", adapter, replica.uid, replica.name)
+        for adapter in self._shelf.digests:
+            _, refused_at = equipment.refused.get(adapter, ("", now - REFUSED_SECONDS))
+            if adapter not in equipment.listed and now - refused_at >= REFUSED_SECONDS:
+                yield Task("load", adapter, replica.uid, replica.name)
+
+    async def _list(self, equipment: _Equipment) -> None:
+        try:
+            equipment.listed = await self._server(equipment).listing()
+            equipment.silent = ""
+        except FairleadError as error:
+            equipment.silent = error.message
+        for adapter in equipment.refused.keys() & equipment.listed.keys():
+            del equipment.refused[adapter]
+
+    async def _ask(self, equipment: _Equipment, task: Task) -> None:
+        assert self._shelf is not None, "asked after a look"
+        server = self._server(equipment)
+        if task.verb == "unload":
+            await server.unload(task.adapter)
+        elif words := await server.load(task.adapter, self._shelf.path(task.adapter)):
+            equipment.refused[task.adapter] = words, self._clock.monotonic()
+
+    def _server(self, equipment: _Equipment) -> AdapterServer:
+        assert self._shelf is not None, "asked after a look"
+        return AdapterServer(self._replicas, equipment.replica, self._shelf.answering.port)

@@ -1,0 +1,220 @@
+"""Loading: each second, the replicas of model servers get exactly the LoRA adapters they need.
+
+Separate from the passes, which write objects, since an adapter is none. The invariants: nothing is
+asked of a replica before it is in the audit log; and an adapter is unloaded only after the clusters
+are where the rollout stands, and the route has not named it for a while.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from reconciler.core.audit.records import AuditRecord, Phase, Verb
+from reconciler.core.desired import Unit
+from reconciler.core.errors import FairleadError
+from reconciler.core.identifiers import ClusterName
+from reconciler.core.ledger import Standing
+from reconciler.core.manifests import JsonObject, JsonValue
+from reconciler.core.outstanding import Place
+from reconciler.core.rollouts.adapters import Shelf, shelf_of
+from reconciler.core.rollouts.courses import Course
+from reconciler.core.rollouts.placing import placement
+from reconciler.core.rollouts.staging import runtime_of
+from reconciler.core.rollouts.states import RolloutState, Target
+from reconciler.engine.books import Books
+from reconciler.engine.equipping import Rack, Task
+from reconciler.engine.leading import Leader
+from reconciler.engine.observing import ClusterObserver
+from reconciler.engine.performing import Context
+from reconciler.engine.reconciling import Reconciler
+from reconciler.engine.sessions import ClusterSession
+from reconciler.engine.uptimes import Uptime
+from reconciler.ports import Clock, Replicas
+
+log = structlog.get_logger()
+
+LOOK_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Stand:
+    """Where a rollout stands in one cluster, by the journal and by what the passes make true."""
+
+    course: Course
+    state: RolloutState
+    unit: Unit
+    session: ClusterSession
+
+    @property
+    def place(self) -> Place:
+        return self.unit.cluster, self.unit.name
+
+    @property
+    def course_state(self) -> RolloutState:
+        return self.course.states[self.state.rollout]
+
+    def targets(self) -> list[Target]:
+        """What must be loaded for the one and for the other, what serves first."""
+        spec = self.course.target.rollouts[self.state.rollout].spec
+        return [
+            target
+            for state in (self.state, self.course_state)
+            for target in placement(state, spec, wave=self.unit.stage).loaded
+        ]
+
+
+class Loader:
+    """Loads and unloads. `on_loaded` is told when a position need not wait any longer; it must not
+    block. Implements Uptimes."""
+
+    def __init__(
+        self,
+        *,
+        reconciler: Reconciler,
+        leader: Leader,
+        replicas: Mapping[ClusterName, Replicas],
+        books: Books,
+        clock: Clock,
+        context: Context,
+        on_loaded: Callable[[], None],
+    ) -> None:
+        self._reconciler = reconciler
+        self._positions = reconciler.positions
+        self._leader = leader
+        self._replicas = replicas
+        self._books = books
+        self._clock = clock
+        self._context = context
+        self._on_loaded = on_loaded
+        self._racks: dict[Place, Rack] = {}
+        self._tasks: dict[Place, asyncio.Task[None]] = {}
+        self._told: dict[Place, set[Task]] = {}
+
+    async def run(self) -> None:
+        """Look for ever. Ends only by cancellation or a bug."""
+        try:
+            while True:
+                self._begin_looks()
+                await self._clock.sleep(LOOK_SECONDS)
+        finally:
+            for task in self._tasks.values():
+                task.cancel()
+            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    def uptime(
+        self,
+        unit: Unit,
+        target: Target,
+        observer: ClusterObserver,  # noqa: ARG002 - other runtimes look at objects
+    ) -> Uptime:
+        """By the replicas' own listings, not by objects."""
+        rack = self._racks.get((unit.cluster, unit.name))
+        return rack.uptime(target) if rack is not None else Uptime(trouble="not looked at yet")
+
+    def _begin_looks(self) -> None:
+        for place in [place for place, task in self._tasks.items() if task.done()]:
+            self._tasks.pop(place).result()
+        stands = {stand.place: stand for stand in self._stands()}
+        for place in self._racks.keys() - stands.keys() - self._tasks.keys():
+            del self._racks[place]
+            self._told.pop(place, None)
+            self._positions.loaded.pop(place, None)
+        for place in stands.keys() - self._tasks.keys():
+            # A slow server delays its own adapters only.
+            looking = self._look(stands[place])
+            self._tasks[place] = asyncio.create_task(looking, name=f"adapters {place}")
+
+    def _stands(self) -> Iterator[_Stand]:
+        course = self._reconciler.course
+        if course is None:
+            return
+        states = self._positions.states()
+        for name in course.states.keys() & states.keys():
+            if runtime_of(course.target, course.target.rollouts[name]).holds:
+                for _, unit in course.target.places_of(name):
+                    if session := self._leader.sessions.get(unit.cluster):
+                        yield _Stand(course, states[name], unit, session)
+
+    async def _look(self, stand: _Stand) -> None:
+        place = stand.place
+        replicas = self._replicas[stand.unit.cluster]
+        rack = self._racks.setdefault(place, Rack(replicas, self._clock))
+        try:
+            shelf = self._shelf(stand)
+            await rack.look(shelf)
+            tasks = rack.tasks(may_unload=self._is_in_place(stand))
+            if tasks:
+                stand.session.tenure.require()
+                await self._record(stand, shelf, tasks)
+                await rack.carry_out(tasks)
+            rack.trouble = ""
+        except FairleadError as error:
+            rack.trouble = error.message
+            return
+        self._told[place] = {task for task in self._told.get(place, ()) if not rack.is_done(task)}
+        self._positions.loaded[place] = rack.loaded()
+        held = stand.course.staged.held.get(place)
+        if held is not None and held <= self._positions.loaded[place]:
+            self._on_loaded()
+
+    def _shelf(self, stand: _Stand) -> Shelf:
+        rollout = stand.course.target.rollouts[stand.state.rollout]
+        ledger = self._books.ledger(stand.unit.cluster)
+        known = (ledger.entries.get(key) for key in stand.unit.manifests)
+        entries = [entry for entry in known if entry is not None]
+        return shelf_of(stand.course.target, rollout, stand.targets(), entries)
+
+    def _is_in_place(self, stand: _Stand) -> bool:
+        """Whether the cluster is where the rollout stands."""
+        place = stand.place
+        known = self._books.ledger(stand.unit.cluster).units.get(stand.unit.name)
+        return (
+            known is not None
+            and known.standing is Standing.SETTLED
+            and known.digest == stand.course.state.units[place].digest
+            and place not in stand.course.staged.held
+            and stand.course_state.place == stand.state.place
+        )
+
+    async def _record(self, stand: _Stand, shelf: Shelf, tasks: Sequence[Task]) -> None:
+        """Write down, once, what is asked of which replicas. What fails is asked again."""
+        told = self._told.setdefault(stand.place, set())
+        news: dict[tuple[str, str], list[JsonValue]] = {}
+        for task in tasks:
+            if task not in told:
+                news.setdefault((task.verb, task.adapter), []).append(task.replica)
+        if not news:
+            return
+        records = [self._told_of(stand, shelf, *what, replicas) for what, replicas in news.items()]
+        await self._books.write(records)
+        told.update(tasks)
+        for (verb, adapter), replicas in news.items():
+            log.info(f"adapter.{verb}", adapter=adapter, replicas=len(replicas))
+
+    def _told_of(
+        self, stand: _Stand, shelf: Shelf, verb: str, adapter: str, replicas: list[JsonValue]
+    ) -> AuditRecord:
+        detail: JsonObject = {
+            "rollout": stand.state.rollout,
+            "server": shelf.lora.server,
+            "adapter": adapter,
+            "replicas": replicas,
+        }
+        if adapter in shelf.digests:
+            detail["artifact"] = shelf.digests[adapter]
+        return AuditRecord(
+            time=self._clock.now(),
+            repository=self._context.repository,
+            commit=stand.course.target.commit,
+            actor=self._context.actor,
+            verb=Verb.ROLLOUT,
+            phase=Phase.DECISION,
+            cluster=stand.unit.cluster,
+            unit=stand.unit.name,
+            result=verb,
+            detail=detail,
+        )
