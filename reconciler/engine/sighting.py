@@ -84,7 +84,7 @@ class Sights:
         runtime = runtime_name(course.target, course.target.rollouts[state.rollout])
         uptime = self._uptimes[runtime].uptime(staged, judged, observer)
         if uptime.trouble:
-            return Sight(ClusterSight(trouble=uptime.trouble))
+            return Sight(ClusterSight(refused=refused, trouble=uptime.trouble))
         return Sight(
             ClusterSight(
                 settled=settled,

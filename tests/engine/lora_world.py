@@ -20,9 +20,8 @@ from reconciler.core.rollouts.states import state_from_json
 from reconciler.ports import Answer, Replica
 from tests.engine.rollout_world import GATE, RolloutWorld, model, rollout
 
-SERVER = (
-    model("v1").replace("fraud", "base"),
-    """\
+SERVER_MODEL = model("v1").replace("fraud", "base")
+SERVER = """\
 apiVersion: fairlead.dev/v1alpha1
 kind: Rollout
 metadata: {name: base}
@@ -31,8 +30,7 @@ spec:
   version: v1
   namespace: team-a
   waves: [WAVES]
-""",
-)
+"""
 STEPS = """\
     canary:
       steps:
@@ -103,8 +101,8 @@ class LoraWorld(RolloutWorld):
         waves = ", ".join(f"{{clusters: {{env: {name}}}}}" for name in self.names)
         said.setdefault("strategy", STEPS)
         texts = {
-            "models/base.yaml": SERVER[0],
-            "rollouts/base.yaml": SERVER[1].replace("WAVES", waves),
+            "models/base.yaml": SERVER_MODEL,
+            "rollouts/base.yaml": SERVER.replace("WAVES", waves),
             "models/fraud.yaml": adapters(*versions, digests=digests),
             "rollouts/fraud.yaml": rollout(version, waves=self.names, **said),
             "gates/errors.yaml": GATE,
@@ -120,9 +118,9 @@ class LoraWorld(RolloutWorld):
             del self._by_adapter[key]
         return found
 
-    def servers(self, cluster: str | None = None) -> list[Replica]:
+    def servers(self, cluster: str | None = None, name: str = "base") -> list[Replica]:
         present = self.replicas[ClusterName(cluster or self.names[0])].present()
-        return sorted((one for one in present if one.name.startswith("base-")), key=str)
+        return sorted((one for one in present if one.name.startswith(f"{name}-")), key=str)
 
     def has(self, version: str, cluster: str | None = None) -> list[bool]:
         """Which servers have it."""
@@ -155,7 +153,7 @@ class LoraWorld(RolloutWorld):
         backends = rule["backendRefs"]
         (chosen,) = self._random.choices(backends, [one["weight"] for one in backends])
         version = _version(chosen)
-        up = self.servers(cluster)
+        up = self.servers(cluster, chosen["name"])
         if version not in self._may:
             self.strays.append(version)
         if not up:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from reconciler.core.audit.records import Verb
+from reconciler.core.rollouts.states import Phase
 from reconciler.engine.driving import Engine
-from tests.engine.lora_world import WAYS, LoraWorld
+from tests.engine.lora_world import (
+    SERVER,
+    SERVER_MODEL,
+    WAYS,
+    LoraWorld,
+    adapters,
+    digest,
+    named,
+)
 
 pytestmark = pytest.mark.looptime
 
@@ -44,3 +55,205 @@ async def test_a_good_adapter_takes_every_step_and_the_old_one_goes_after_it_was
         assert world.has("v2") == [True, True]
         assert (world.missed, world.strays) == ([], [])
         assert world.bad_answers("v2") == 0
+
+
+async def test_a_bad_adapter_is_taken_back_on_the_cohort() -> None:
+    world = LoraWorld()
+    world.errors["v2"] = 1.0
+    async with world.running() as engine:
+        await started(world, engine)
+        await world.until(lambda: world.state(engine).failure is not None)
+        await world.until_serving(engine, "v1")
+        assert world.state(engine).failure.gate == "errors"
+        assert "cohort" in world.state(engine).failure.step
+        assert world.bad_answers("v2") < 40
+        await world.until(lambda: world.has("v2") == [False, False])
+        assert (world.missed, world.strays, world.bad_answers("v1")) == ([], [], 0)
+
+
+async def test_an_adapter_that_fails_later_is_told_apart_on_the_same_replicas() -> None:
+    world = LoraWorld()
+    async with world.running() as engine:
+        await started(world, engine)
+        await world.until(lambda: world.shares() == {"v1": 95, "v2": 5})
+        world.errors["v2"] = 0.2
+        await world.until_serving(engine, "v1")
+        failure = world.state(engine).failure
+        assert failure.gate == "errors"
+        assert "5 %" in failure.step
+        assert world.to("v2") < 1000
+        assert (world.missed, world.strays) == ([], [])
+
+
+async def test_an_adapter_that_fails_with_all_the_traffic_gives_it_back_to_the_warm_one() -> None:
+    world = LoraWorld()
+    async with world.running() as engine:
+        await started(world, engine)
+        await world.until_serving(engine, "v2")
+        await world.until(lambda: world.state(engine).phase is Phase.WATCHED)
+        world.errors["v2"] = 0.5
+        await world.until_serving(engine, "v1")
+        assert (world.missed, world.strays) == ([], [])
+
+
+async def test_a_server_that_refuses_an_adapter_ends_its_rollout_before_any_traffic() -> None:
+    world = LoraWorld()
+    world.refusals["v2"] = "rank 64 is greater than max_lora_rank 16"
+    async with world.running() as engine:
+        await started(world, engine)
+        await world.until(lambda: world.state(engine).failure is not None)
+        assert "rank 64 is greater" in world.state(engine).failure.reason
+        assert world.state(engine).serving.version == "v1"
+        assert world.ways["one"] == ["v1"]
+        assert world.to("v2") == 0
+
+
+async def test_a_first_adapter_that_is_refused_gets_no_alias_and_the_next_one_does() -> None:
+    world = LoraWorld()
+    world.refusals["v1"] = "no such file"
+    async with world.running() as engine:
+        world.declare("v1")
+        await world.until(lambda: len(world.servers()) == 2)
+        for _ in range(60):
+            await asyncio.sleep(1.0)
+            assert world.rules() == []
+        await world.until_applied(engine, world.declare("v2"))
+        await world.until(lambda: world.to("v2") > 100)
+        assert (world.missed, world.strays, world.to("v1")) == ([], [], 0)
+
+
+async def test_a_replica_that_does_not_answer_keeps_a_new_adapter_waiting() -> None:
+    world = LoraWorld()
+    async with world.running() as engine:
+        await world.until_applied(engine, world.declare("v1"))
+        world.silent.add("base-v1-1")
+        world.declare("v2")
+        await world.until(lambda: world.has("v2") == [True, False])
+        for _ in range(60):
+            await asyncio.sleep(1.0)
+            assert world.ways["one"] == ["v1"]
+        world.silent.clear()
+        await world.until_serving(engine, "v2")
+        assert (world.missed, world.strays) == ([], [])
+
+
+async def test_a_replica_that_begins_anew_is_loaded_before_a_new_adapter_gets_traffic() -> None:
+    world = LoraWorld()
+    async with world.running() as engine:
+        await world.until_applied(engine, world.declare("v1"))
+        world.silent.add("base-v1-1")
+        world.declare("v2")
+        await world.until(lambda: world.has("v2") == [True, False])
+        world.restart(0)
+        world.silent.clear()
+        await world.until(lambda: world.ways["one"] == ["v1", "v1 cohort"])
+        assert world.has("v2") == world.has("v1") == [True, True]
+        assert all(version == "v1" for _, version in world.missed)
+
+
+async def test_a_replica_that_begins_anew_has_its_adapters_again_within_a_second() -> None:
+    world = LoraWorld()
+    async with world.running() as engine:
+        await started(world, engine)
+        await world.until(lambda: world.shares() == {"v1": 95, "v2": 5})
+        world.restart(0)
+        at = world.clock.monotonic()
+        await world.until_serving(engine, "v2")
+        assert all(when - at <= 1.25 for when, _ in world.missed)
+
+
+async def test_going_back_to_an_adapter_that_is_warm_takes_no_step() -> None:
+    world = LoraWorld()
+    async with world.running() as engine:
+        await started(world, engine)
+        await world.until_serving(engine, "v2")
+        began = world.clock.monotonic()
+        world.declare("v1")
+        await world.until_serving(engine, "v1")
+        assert world.clock.monotonic() - began < 3.0
+        assert world.missed == []
+
+
+async def test_going_back_to_an_adapter_that_was_unloaded_loads_it_first() -> None:
+    world = LoraWorld(rate=20.0)
+    async with world.running() as engine:
+        await started(world, engine)
+        await world.until_serving(engine, "v2")
+        await world.until(lambda: world.has("v1") == [False, False])
+        world.declare("v1")
+        await world.until_serving(engine, "v1")
+        assert (world.missed, world.strays) == ([], [])
+        assert world.served.count(("load", "v1")) == 4
+
+
+async def test_a_name_never_comes_to_mean_another_artifact() -> None:
+    world = LoraWorld()
+    async with world.running() as engine:
+        await world.until_applied(engine, world.declare("v1", versions=["v1"]))
+        same_name = digest("v1")[:12] + digest("v2")[12:]
+        world.declare("v2", versions=["v2"], digests={"v2": same_name})
+        await world.until(lambda: world.state(engine).failure is not None)
+        assert "is the name of another artifact" in world.state(engine).failure.reason
+        assert world.ever[named("v1")] == {f"/adapters/{digest('v1')}"}
+        assert world.ways["one"] == ["v1"]
+
+
+async def test_adapters_of_others_are_left_alone() -> None:
+    world = LoraWorld()
+    async with world.running() as engine:
+        await world.until_applied(engine, world.declare("v1"))
+        for server in world.servers():
+            world.loaded[server.uid] |= {"fraud": "/a", "frauds@1": "/b", "fraud@stale": "/c"}
+        await world.until(
+            lambda: all("fraud@stale" not in world.loaded[one.uid] for one in world.servers())
+        )
+        assert all({"fraud", "frauds@1"} <= world.loaded[one.uid].keys() for one in world.servers())
+
+
+async def test_a_later_wave_loads_when_its_turn_comes() -> None:
+    world = LoraWorld("staging", "production")
+    async with world.running() as engine:
+        await started(world, engine)
+        await world.until(lambda: world.shares("staging") == {"v1": 75, "v2": 25})
+        assert world.has("v2", "staging") == [True, True]
+        assert world.has("v2", "production") == [False, False]
+        await world.until_serving(engine, "v2")
+        assert world.ways["production"] == WAYS
+        assert (world.missed, world.strays) == ([], [])
+
+
+async def test_an_alias_moves_to_another_server_after_that_has_its_adapters() -> None:
+    world = LoraWorld()
+    other = {
+        "models/other.yaml": SERVER_MODEL.replace("base", "other"),
+        "rollouts/other.yaml": SERVER.replace("base", "other").replace(
+            "WAVES", "{clusters: {env: one}}"
+        ),
+    }
+    async with world.running() as engine:
+        await world.until_applied(engine, world.declare("v1", files=other))
+        moved = adapters("v1", digests={}).replace("server: base", "server: other")
+        commit = world.declare("v1", files={**other, "models/fraud.yaml": moved})
+        await world.until_applied(engine, commit)
+        assert world.rules()[0]["backendRefs"][0]["name"] == "other"
+        await world.until(lambda: world.to("v1") > 1000)
+        assert (world.missed, world.strays) == ([], [])
+
+
+async def test_loads_and_unloads_are_in_the_log_once() -> None:
+    world = LoraWorld()
+    async with world.running() as engine:
+        await started(world, engine)
+        await world.until_serving(engine, "v2")
+        await world.until(lambda: world.has("v1") == [False, False])
+    told = [
+        (record.result, record.detail["adapter"], record.detail["replicas"], record.cluster)
+        for record in await world.records()
+        if record.verb is Verb.ROLLOUT and record.result in ("load", "unload")
+    ]
+    both = ["base-v1-0", "base-v1-1"]
+    assert told == [
+        ("load", named("v1"), both, "one"),
+        ("load", named("v2"), both, "one"),
+        ("unload", named("v1"), both, "one"),
+    ]
