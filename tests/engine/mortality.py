@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 
 from reconciler.adapters.cluster_memory import MemoryCluster
+from reconciler.adapters.replicas_memory import MemoryReplicas
 from reconciler.adapters.state_memory import MemoryStateStore
 from reconciler.core.snapshots import key_of
 
@@ -98,3 +99,21 @@ class MortalCluster:
     def __getattr__(self, name: str) -> Callable[..., object]:
         self._life.must_live()
         return getattr(self._cluster, name)
+
+
+class MortalReplicas:
+    """Replicas of which every request that changes something is a point."""
+
+    def __init__(self, replicas: MemoryReplicas, life: Life) -> None:
+        self._replicas = replicas
+        self._life = life
+
+    async def post(self, replica, port, path, body):
+        self._life.point()
+        answer = await self._replicas.post(replica, port, path, body)
+        self._life.point()
+        return answer
+
+    def __getattr__(self, name: str) -> object:
+        self._life.must_live()
+        return getattr(self._replicas, name)

@@ -9,7 +9,10 @@ from contextlib import suppress
 import pytest
 
 from reconciler.core.audit.records import Verb
-from tests.engine.mortality import Killed, Life, MortalCluster, MortalStore
+from reconciler.engine.looking import Instruments
+from tests.engine.lora_world import WAYS as ADAPTER_WAYS
+from tests.engine.lora_world import LoraWorld
+from tests.engine.mortality import Killed, Life, MortalCluster, MortalReplicas, MortalStore
 from tests.engine.rollout_world import RolloutWorld
 
 pytestmark = pytest.mark.looptime
@@ -23,6 +26,9 @@ async def live_and_die(world: RolloutWorld, chance: random.Random) -> bool:
     ports = {
         "store": MortalStore(world.store, life),
         "clusters": {n: MortalCluster(c, life, world.store) for n, c in world.clusters.items()},
+        "instruments": Instruments(
+            {n: MortalReplicas(r, life) for n, r in world.replicas.items()}, world
+        ),
     }
     until = world.clock.monotonic() + chance.uniform(0.5, 12.0)
     with suppress(Killed):
@@ -68,5 +74,30 @@ async def test_a_bad_version_is_taken_back_once_and_never_tried_again(seed: int)
         await world.until_serving(engine, "v1")
         await asyncio.sleep(60.0)
     assert world.ways["one"] in ([*WAYS[:n], "v1"] for n in range(2, 6))
+    aborts = [r for r in await world.records() if r.verb is Verb.ROLLOUT and r.result == "abort"]
+    assert len(aborts) == 1
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_a_good_adapter_gets_there_and_no_request_meets_one_that_is_not_loaded(
+    seed: int,
+) -> None:
+    world = LoraWorld(seed=seed)
+    kills = await walk(world, seed)
+    assert world.ways["one"] == ADAPTER_WAYS, f"after {kills} kills"
+    assert (world.missed, world.strays) == ([], [])
+    assert all(len(paths) == 1 for paths in world.ever.values())
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_a_bad_adapter_is_taken_back_once_and_unloaded(seed: int) -> None:
+    world = LoraWorld(seed=seed)
+    world.errors["v2"] = 0.3
+    await walk(world, seed)
+    async with world.running() as engine:
+        await world.until_serving(engine, "v1")
+        await world.until(lambda: world.has("v2") == [False, False])
+    assert world.ways["one"] in ([*ADAPTER_WAYS[:n], "v1"] for n in range(2, 5))
+    assert (world.missed, world.strays) == ([], [])
     aborts = [r for r in await world.records() if r.verb is Verb.ROLLOUT and r.result == "abort"]
     assert len(aborts) == 1
