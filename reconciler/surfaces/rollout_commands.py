@@ -39,6 +39,7 @@ from reconciler.surfaces.audit_reading import Filter, newest
 from reconciler.surfaces.backtest_command import backtest_command
 from reconciler.surfaces.printing import print_lines
 from reconciler.surfaces.run_command import config_option
+from reconciler.surfaces.simulate_command import simulate_command
 
 MOST_MOVES = 200
 
@@ -57,6 +58,7 @@ def rollout_group() -> None:
 
 
 rollout_group.add_command(backtest_command)
+rollout_group.add_command(simulate_command)
 
 
 @rollout_group.command("status")
