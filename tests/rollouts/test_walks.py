@@ -17,7 +17,7 @@ from reconciler.core.rollouts.advancing import Move, advance
 from reconciler.core.rollouts.observations import ClusterSight, Observation
 from reconciler.core.rollouts.placing import Placement, placement
 from reconciler.core.rollouts.revising import first_state, revised
-from reconciler.core.rollouts.states import Phase, RolloutState, state_from_json, state_json
+from reconciler.core.rollouts.states import Phase, RolloutState, Target, state_from_json, state_json
 from reconciler.core.samples import Traffic
 from reconciler.core.verdicts import Outcome
 from tests.rollouts.builders import (
@@ -96,7 +96,7 @@ class Walk(RuleBasedStateMachine):
         self.way = way
         self.spec = declared(way, "v1", approved=False)
         self.state = first_state("fraud", V1, applied=None, gradual=True)
-        self.asked = V1
+        self.failed: Target | None = None
 
     def everywhere(self, state: RolloutState | None = None) -> list[Counter[tuple[str, str]]]:
         known = state or self.state
@@ -110,14 +110,17 @@ class Walk(RuleBasedStateMachine):
     def commit(self, version: str, build: str, approved: bool) -> None:
         """Another version, another build or an approval; the steps stay what they are."""
         before, state = self.everywhere(), self.state
-        self.asked = target(version, build)
+        asked = target(version, build)
         self.spec = declared(self.way, version, approved=approved)
-        self.state = revised(state, self.asked, gradual=True, now=self.now)
+        self.state = revised(state, asked, gradual=True, now=self.now)
+        if asked.is_same(self.failed):
+            assert self.state == state, "what failed came again by itself"
+        self.failed = self.failed if asked.is_same(self.failed) else None
         assert state.stable is not None
         in_place = version == state.stable.version
-        if in_place or state.is_proven(self.asked):
+        if in_place or state.is_proven(asked):
             return
-        key = (version, self.asked.build)
+        key = (version, asked.build)
         for had, has in zip(before, self.everywhere(), strict=True):
             assert has[key] <= had[key], "a commit gave traffic to a version that is not proven"
 
@@ -134,10 +137,21 @@ class Walk(RuleBasedStateMachine):
             clusters[ClusterName("two")] = two
         self.seen(Observation(clusters, (answered(requests),), verdicts))
 
-    @rule(verdicts=VERDICTS)
-    def look_at_a_good_world(self, verdicts: Any) -> None:
-        clusters = {ClusterName("one"): UP, ClusterName("two"): UP}
-        self.seen(Observation(clusters, (answered(100),), verdicts))
+    @rule(looks=st.integers(1, 6))
+    def all_is_well(self, looks: int) -> None:
+        for _ in range(looks):
+            self.look((says(Outcome.PASS),), UP, UP, 100)
+
+    @rule(flaw=st.sampled_from(["unrouted", "down", "away", "behind", "hold", "few", "fail"]))
+    def all_is_well_but_for_one_thing(self, flaw: str) -> None:
+        outcome = Outcome(flaw) if flaw in ("hold", "fail") else Outcome.PASS
+        flawed = {
+            "unrouted": replace(UP, routed=False),
+            "down": replace(UP, ready=False),
+            "away": ClusterSight(trouble="not connected"),
+            "behind": replace(UP, settled=False),
+        }
+        self.look((says(outcome),), flawed.get(flaw, UP), UP, 99 if flaw == "few" else 100)
 
     @rule(down_for=st.floats(0, 30))
     def replicas_are_down(self, down_for: float) -> None:
@@ -160,6 +174,7 @@ class Walk(RuleBasedStateMachine):
         if decision.move is Move.ABORT:
             assert self.state.failure is not None
             assert self.state.candidate is None
+            self.failed = self.state.failure.target
         candidate = state.candidate
         if candidate is None:
             return
@@ -203,10 +218,16 @@ class Walk(RuleBasedStateMachine):
 
     @invariant()
     def a_failed_version_gets_nothing(self) -> None:
-        if hasattr(self, "state") and self.state.failure is not None:
-            failed = self.state.failure.target
+        if hasattr(self, "state") and self.failed is not None:
             for has in self.everywhere():
-                assert has[(failed.version, failed.build)] == 0
+                assert has[(self.failed.version, self.failed.build)] == 0
+
+    @invariant()
+    def a_version_gets_nothing_in_a_wave_before_its_turn(self) -> None:
+        if hasattr(self, "state") and self.state.candidate is not None:
+            candidate = self.state.candidate
+            for has in self.everywhere()[self.state.wave + 1 :]:
+                assert has[(candidate.version, candidate.build)] == 0
 
     @invariant()
     def every_cluster_gives_all_its_answers(self) -> None:
