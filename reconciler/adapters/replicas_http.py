@@ -1,7 +1,7 @@
 """The Replicas port over HTTP: pods by the API server's list, asked through its proxy or directly.
 
 Separate from the cluster, which applies objects: a model server says whatever its authors like.
-The invariants: a call ends within seconds and takes megabytes at most; the path that a document
+The invariants: a call ends in its time and takes megabytes at most; the path that a document
 names stays below the replica, so that no `..` reaches another part of the API; what the API
 server says in a replica's place is an error, never an answer.
 """
@@ -27,6 +27,11 @@ from reconciler.core.problems import printable
 from reconciler.ports import Answer, Replica
 
 ANSWER_SECONDS = 2.0
+"""Of a page that a replica has at hand, such as its metrics."""
+
+WORK_SECONDS = 120.0
+"""Of what it has to work for: a long answer, or an adapter that it loads."""
+
 FIND_SECONDS = 10.0
 LARGEST_ANSWER = 4 * 2**20
 
@@ -37,10 +42,16 @@ _DOTS = frozenset({".", ".."})
 class _FoundReplicas:
     """What both ways of asking share: finding the pods."""
 
-    def __init__(self, connection: ApiConnection, *, seconds: float = ANSWER_SECONDS) -> None:
+    def __init__(
+        self,
+        connection: ApiConnection,
+        *,
+        seconds: float = ANSWER_SECONDS,
+        work_seconds: float = WORK_SECONDS,
+    ) -> None:
         """`connection` stays its owner's to close."""
         self._connection = connection
-        self._seconds = seconds
+        self._seconds = {"GET": seconds, "POST": work_seconds}
 
     async def find(self, namespace: str, labels: Mapping[str, str]) -> Sequence[Replica]:
         doing = f"list the pods of {namespace}"
@@ -79,7 +90,7 @@ class ProxiedReplicas(_FoundReplicas):
             method,
             f"/api/v1/namespaces/{namespace}/pods/{name}:{port}/proxy{_checked(path)}",
             doing=doing,
-            seconds=self._seconds,
+            seconds=self._seconds[method],
             limit=LARGEST_ANSWER,
             body=body,
         )
@@ -91,8 +102,14 @@ class ProxiedReplicas(_FoundReplicas):
 class DirectReplicas(_FoundReplicas):
     """Asked at their own addresses, for a daemon that runs inside the network of the pods."""
 
-    def __init__(self, connection: ApiConnection, *, seconds: float = ANSWER_SECONDS) -> None:
-        super().__init__(connection, seconds=seconds)
+    def __init__(
+        self,
+        connection: ApiConnection,
+        *,
+        seconds: float = ANSWER_SECONDS,
+        work_seconds: float = WORK_SECONDS,
+    ) -> None:
+        super().__init__(connection, seconds=seconds, work_seconds=work_seconds)
         self._session: aiohttp.ClientSession | None = None
 
     async def get(self, replica: Replica, port: int, path: str) -> Answer:
@@ -121,7 +138,7 @@ class DirectReplicas(_FoundReplicas):
                 data=body or None,
                 headers={"Content-Type": "application/json"} if body else {},
                 allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=self._seconds),
+                timeout=aiohttp.ClientTimeout(total=self._seconds[method]),
             ) as response:
                 content = await read_up_to(LARGEST_ANSWER, response, doing=doing)
                 return Answer(response.status, content)

@@ -21,7 +21,7 @@ LISTING_PATH = "/v1/models"
 LOAD_PATH = "/v1/load_lora_adapter"
 UNLOAD_PATH = "/v1/unload_lora_adapter"
 
-_NOT_NOW = frozenset({408, 429, 502, 503, 504})
+NOT_NOW = frozenset({408, 429, 502, 503, 504})
 """A proxy or a busy server: the same request may be taken later."""
 
 _LONGEST_WORDS = 200
@@ -57,7 +57,7 @@ class AdapterServer:
         answer = await self.replicas.post(self.replica, self.port, LOAD_PATH, body)
         if answer.status == 200:
             return ""
-        if answer.status in _NOT_NOW:
+        if answer.status in NOT_NOW:
             raise Unavailable(f"{self.replica.name} answers {answer.status} at {LOAD_PATH}")
         return f"{self.replica.name} answers {answer.status}: {_words(answer)}"
 

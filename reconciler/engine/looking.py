@@ -25,6 +25,7 @@ from reconciler.core.rollouts.placing import current_split
 from reconciler.core.rollouts.runtimes import Answering
 from reconciler.core.rollouts.states import Phase, RolloutState
 from reconciler.core.rollouts.traffic import ALL_TRAFFIC, Split
+from reconciler.engine.adapter_servers import NOT_NOW
 from reconciler.engine.asking import Evaluations, Queries
 from reconciler.engine.concurrency import together
 from reconciler.engine.measuring import Measurement, pair_of
@@ -198,6 +199,8 @@ def _ask(replicas: Replicas, subject: Subject, model: Model, side: Side) -> Ask:
         if answering.adapter and isinstance(request, dict):
             request = {**request, "model": answering.adapter}
         answer = await replicas.post(found[0], answering.port, path, request)
+        if answer.status in NOT_NOW:
+            raise Unavailable(f"{found[0].name} answers {answer.status} at {path}")
         if answer.status != 200:
             raise Refused(f"{found[0].name} answers {answer.status} at {path}")
         try:

@@ -25,6 +25,7 @@ Respond = Callable[[str, str, bytes], Answer | None]
 """Method, path and body to the answer; None is silence."""
 
 SECONDS = 1.0
+WORK_SECONDS = 2.0
 
 
 class ReplicaWorld(Protocol):
@@ -77,7 +78,7 @@ class RealReplicaWorld:
     @asynccontextmanager
     async def serving(self, way: str) -> AsyncIterator[None]:
         kind = DirectReplicas if way == "direct" else ProxiedReplicas
-        self.replicas = kind(self._cluster.connection, seconds=SECONDS)
+        self.replicas = kind(self._cluster.connection, seconds=SECONDS, work_seconds=WORK_SECONDS)
         app = web.Application(client_max_size=2**26)
         app.router.add_route("*", "/{path:.*}", self._answer)
         runner = web.AppRunner(app, shutdown_timeout=0.01)

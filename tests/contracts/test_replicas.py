@@ -108,6 +108,12 @@ async def test_a_replica_that_says_nothing_is_unavailable(world: ReplicaWorld) -
         await world.replicas.get(replica, world.port, "/metrics")
 
 
+async def test_a_replica_that_never_ends_its_work_is_unavailable(world: ReplicaWorld) -> None:
+    replica = await the_one(world)
+    with pytest.raises(Unavailable, match="no answer in time"):
+        await world.replicas.post(replica, world.port, "/infer", {})
+
+
 async def test_an_answer_that_is_too_long_is_unavailable(world: ReplicaWorld) -> None:
     replica = await the_one(world)
     world.respond = lambda *_: Answer(200, b"x" * (2**22 + 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -76,6 +77,19 @@ async def test_the_same_status_of_the_application_is_an_answer(
     server.will_answer(scripted.Answer(status=503, pieces=[b'{"kind":"Busy"}']))
     answer = await ProxiedReplicas(connection).get(REPLICA, 8080, "/metrics")
     assert answer == Answer(503, b'{"kind":"Busy"}')
+
+
+async def test_work_has_more_time_than_a_page_that_is_at_hand(
+    server: scripted.ScriptedServer, connection: ApiConnection
+) -> None:
+    server.will_answer(scripted.Answer(pieces=[b"so far"], then="hold"))
+    replicas = ProxiedReplicas(connection, seconds=0.05, work_seconds=30.0)
+    working = asyncio.ensure_future(replicas.post(REPLICA, 8080, "/infer", {}))
+    server.will_answer(scripted.Answer(pieces=[b"so far"], then="hold"))
+    with pytest.raises(Unavailable, match="no answer in time"):
+        await replicas.get(REPLICA, 8080, "/metrics")
+    assert not working.done()
+    working.cancel()
 
 
 @pytest.mark.parametrize("kind", [ProxiedReplicas, DirectReplicas])
