@@ -106,6 +106,12 @@ def test_a_look_before_the_gate_can_pass_is_left_out(requests: int) -> None:
     assert not may_move(evidence(stepping(2), spec(), clean(requests)))
 
 
+@pytest.mark.parametrize("requests", [0, 99, 100, 643])
+def test_so_is_a_look_before_all_the_traffic_can_move_at_once(requests: int) -> None:
+    by, before = spec(blueGreen={}), clean(requests, Traffic.COHORT)
+    assert not may_move(evidence(stepping(0), by, before))
+
+
 def test_the_look_at_which_the_gate_passes_is_not() -> None:
     look = evidence(stepping(2), spec(), clean(644))
     assert may_move(look)

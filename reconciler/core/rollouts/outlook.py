@@ -97,7 +97,7 @@ def _asks_approval(evidence: Evidence) -> bool:
 def _wanted(state: RolloutState, spec: RolloutSpec) -> int:
     """Requests that the step surely asks for."""
     steps = gradual(spec.strategy)
-    if _traffic(state, spec) is Traffic.FULL or steps is None:
+    if _traffic(state.step, spec) is Traffic.FULL or steps is None:
         return 0
     if isinstance(steps, BlueGreen):
         return steps.requests if spec.gates else 0
@@ -107,11 +107,14 @@ def _wanted(state: RolloutState, spec: RolloutSpec) -> int:
 
 def _waits_for_gates(state: RolloutState, spec: RolloutSpec) -> bool:
     """Whether the step surely goes on only when all gates pass."""
-    return bool(spec.gates) and _traffic(state, spec) is Traffic.WEIGHT
+    here, following = _traffic(state.step, spec), _traffic(state.step + 1, spec)
+    if here is Traffic.FULL or not spec.gates:
+        return False
+    return here is Traffic.WEIGHT or following is Traffic.FULL
 
 
-def _traffic(state: RolloutState, spec: RolloutSpec) -> Traffic | None:
+def _traffic(step: int, spec: RolloutSpec) -> Traffic | None:
     steps = gradual(spec.strategy)
     assert steps is not None, "a rollout that does not go step by step has none"
     found = splits(steps)
-    return found[min(state.step, len(found) - 1)].traffic
+    return found[min(step, len(found) - 1)].traffic
