@@ -170,10 +170,11 @@ class RealTraffic(World):
 
     async def shares(self) -> dict[str, int]:
         """Weights by version of the requests without a header, without those of zero."""
-        key = ObjectKey("gateway.networking.k8s.io", "HTTPRoute", self.team, "fraud")
-        route: Any = await self.real.get(key, "gateway.networking.k8s.io/v1")
+        backends = (await self.route())["spec"]["rules"][-1]["backendRefs"]
         return {
-            ref["name"].removeprefix("fraud-"): ref["weight"]
-            for ref in route["spec"]["rules"][-1]["backendRefs"]
-            if ref["weight"]
+            ref["name"].removeprefix("fraud-"): ref["weight"] for ref in backends if ref["weight"]
         }
+
+    async def route(self) -> Any:
+        key = ObjectKey("gateway.networking.k8s.io", "HTTPRoute", self.team, "fraud")
+        return await self.real.get(key, "gateway.networking.k8s.io/v1")

@@ -64,9 +64,10 @@ class Client:
     async def fail_with(self, fault: str) -> None:
         await self.fleet.serve(replace(self.pod, fault=fault))
 
-    async def signals(self) -> Any:
+    async def signals(self, only: tuple[str, str] | None = None) -> Any:
         return read_signals(
             await self.text("/metrics"),
+            only=only,
             succeeded="model_infer_request_success_total",
             failed="model_infer_request_failure_total",
             latency="model_infer_request_duration_seconds",
@@ -205,6 +206,19 @@ async def test_adapters_come_and_go_as_with_vllm(replica: Client) -> None:
     assert (await replica.post("/v1/unload_lora_adapter", adapter))[0] == 404
     assert (await complete("support@1"))[0] == 404
     assert (await complete("fraud"))[0] == 200
+
+
+async def test_the_header_names_the_adapter_and_the_metrics_tell_it_apart(replica: Client) -> None:
+    for name in ("support@1", "support@2"):
+        adapter = {"lora_name": name, "lora_path": f"/adapters/{name}"}
+        assert (await replica.post("/v1/load_lora_adapter", adapter))[0] == 200
+    request = {"model": "support@1", "prompt": "hello"}
+    async with replica.session.post(
+        f"{replica.address}/v1/completions", json=request, headers={"x-model-adapter": "support@2"}
+    ) as answer:
+        assert answer.headers["x-model-adapter"] == "support@2"
+    assert (await replica.signals(only=("model", "support@1"))).requests == 0
+    assert (await replica.signals(only=("model", "support@2"))).requests == 1
 
 
 async def test_a_request_that_was_begun_is_answered_when_the_pod_goes() -> None:

@@ -49,6 +49,10 @@ class Adapters:
             )
         return f"Success: LoRA adapter '{name}' removed successfully."
 
+    def answering(self, name: object) -> str:
+        """Under which name a request for `name` is counted: that of the base, if it is unknown."""
+        return name if isinstance(name, str) and name in self._paths else self._base
+
     def listing(self) -> JsonObject:
         """The base model and what is loaded."""
         base: JsonObject = {"id": self._base, "object": "model", "root": self._base, "parent": None}

@@ -26,6 +26,7 @@ from reconciler.sandbox.model_servers.signals import Signals
 
 VERSION_HEADER = "x-model-version"
 ADAPTER_HEADER = "x-model-adapter"
+"""In a request, which adapter is to answer, whatever its body says; in an answer, who did."""
 METRICS_TYPE = "text/plain; version=0.0.4"
 
 Respond: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.Response]]
@@ -81,6 +82,9 @@ class Replica:
         async def respond(request: web.BaseRequest) -> web.Response:
             began = time.perf_counter()
             body = await _body(request)
+            if adapter := request.headers.get(ADAPTER_HEADER):
+                body["model"] = adapter
+            model = self._adapters.answering(body.get("model"))
             try:
                 faults = Faults.parse(self.fault)
             except SandboxError as error:
@@ -88,10 +92,10 @@ class Replica:
             if faults.delay:
                 await asyncio.sleep(faults.delay)
             if self._draws.random() < faults.errors:
-                self._signals.failed(time.perf_counter() - began)
+                self._signals.failed(model, time.perf_counter() - began)
                 raise ServingRefusal(HTTPStatus.INTERNAL_SERVER_ERROR, "a fault was asked for")
             response = infer(body, faults)
-            self._signals.succeeded(time.perf_counter() - began)
+            self._signals.succeeded(model, time.perf_counter() - began)
             return response
 
         return respond

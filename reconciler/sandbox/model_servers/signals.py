@@ -13,42 +13,45 @@ SCORE_EDGES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 
 class Signals:
-    """Counters of one replica, from 0 when it begins."""
+    """Counters of one replica, from 0 when it begins. `model` may be an adapter of it."""
 
     def __init__(self, model: str, version: str) -> None:
         self._registry = CollectorRegistry()
-        labels = {"model": model, "version": version}
+        self._version = version
+        labels = ("model", "version")
         self._succeeded = Counter(
             "model_infer_request_success",
             "Requests that were answered.",
             labels,
             registry=self._registry,
-        ).labels(**labels)
+        )
         self._failed = Counter(
             "model_infer_request_failure", "Requests that failed.", labels, registry=self._registry
-        ).labels(**labels)
+        )
         self._seconds = Histogram(
             "model_infer_request_duration_seconds",
             "Time from request to answer.",
             labels,
             buckets=LATENCY_EDGES,
             registry=self._registry,
-        ).labels(**labels)
+        )
         self._scores = Histogram(
             "model_output",
             "What the model put out.",
             (*labels, "signal"),
             buckets=SCORE_EDGES,
             registry=self._registry,
-        ).labels(**labels, signal="score")
+        ).labels(model, version, "score")
+        for metric in (self._succeeded, self._failed, self._seconds):
+            metric.labels(model, version)
 
-    def succeeded(self, seconds: float) -> None:
-        self._succeeded.inc()
-        self._seconds.observe(seconds)
+    def succeeded(self, model: str, seconds: float) -> None:
+        self._succeeded.labels(model, self._version).inc()
+        self._seconds.labels(model, self._version).observe(seconds)
 
-    def failed(self, seconds: float) -> None:
-        self._failed.inc()
-        self._seconds.observe(seconds)
+    def failed(self, model: str, seconds: float) -> None:
+        self._failed.labels(model, self._version).inc()
+        self._seconds.labels(model, self._version).observe(seconds)
 
     def scored(self, score: float) -> None:
         self._scores.observe(score)
