@@ -18,6 +18,7 @@ from reconciler.core.rollouts.observations import ClusterSight, Observation
 from reconciler.core.rollouts.placing import Placement, placement
 from reconciler.core.rollouts.revising import first_state, revised
 from reconciler.core.rollouts.states import Phase, RolloutState, Target, state_from_json, state_json
+from reconciler.core.rollouts.traffic import ALL_TRAFFIC
 from reconciler.core.samples import Traffic
 from reconciler.core.verdicts import Outcome
 from tests.rollouts.builders import (
@@ -102,6 +103,17 @@ class Walk(RuleBasedStateMachine):
         known = state or self.state
         return [shares(placement(known, self.spec, wave=wave)) for wave in range(WAVES)]
 
+    def places(self) -> list[Placement]:
+        return [placement(self.state, self.spec, wave=wave) for wave in range(WAVES)]
+
+    def drains(self, before: list[Placement]) -> None:
+        """Whatever may have had requests a moment ago stays loaded for those on their way."""
+        for had, has in zip(before, self.places(), strict=True):
+            told = [had.base] if had.split is not ALL_TRAFFIC else []
+            if had.candidate is not None and had.split.traffic is not None:
+                told.append(had.candidate)
+            assert {one.version for one in told} <= {one.version for one in has.loaded}
+
     @rule(
         version=st.sampled_from(["v1", "v2", "v3"]),
         build=st.sampled_from("aab"),
@@ -109,13 +121,16 @@ class Walk(RuleBasedStateMachine):
     )
     def commit(self, version: str, build: str, approved: bool) -> None:
         """Another version, another build or an approval; the steps stay what they are."""
-        before, state = self.everywhere(), self.state
+        before, state, places = self.everywhere(), self.state, self.places()
         asked = target(version, build)
         self.spec = declared(self.way, version, approved=approved)
         self.state = revised(state, asked, gradual=True, now=self.now)
         if asked.is_same(self.failed):
             assert self.state == state, "what failed came again by itself"
         self.failed = self.failed if asked.is_same(self.failed) else None
+        if state.candidate is None or version != state.candidate.version:
+            # One that is built anew on its way starts again in the first wave alone.
+            self.drains(places)
         assert state.stable is not None
         in_place = version == state.stable.version
         if in_place or state.is_proven(asked):
@@ -166,9 +181,15 @@ class Walk(RuleBasedStateMachine):
         self.state = state_from_json(orjson.loads(orjson.dumps(state_json(self.state))))
 
     def seen(self, observation: Observation) -> None:
-        before, state = self.everywhere(), self.state
+        before, state, places = self.everywhere(), self.state, self.places()
         decision = advance(state, self.spec, observation, waves=WAVES, now=self.now)
         self.state = decision.state
+        self.drains(places)
+        if decision.move is Move.ENTER:
+            follows = state.phase is Phase.STARTING or self.state.step == state.step + 1
+            assert follows, "a step was left out"
+        if decision.move is Move.PROMOTE:
+            assert state.wave == WAVES - 1
         if decision.move is Move.HOLD:
             assert decision.state == state
         if decision.move is Move.ABORT:
