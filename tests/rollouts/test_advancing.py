@@ -33,9 +33,11 @@ from tests.rollouts.builders import (
     answered,
     look,
     says,
+    settled,
     spec,
     starting,
     stepping,
+    watched,
 )
 
 # From start to end
@@ -350,3 +352,36 @@ def test_green_waits_for_its_approval() -> None:
 def test_an_approved_green_still_wants_its_requests() -> None:
     by = spec(blueGreen={"approval": {"by": ["product-owner"]}}, approved=(1,))
     assert after(stepping(0, approved_step=1), look(requests=1), by=by).move is Move.HOLD
+
+
+# In words
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        (starting(), "starting"),
+        (stepping(0), "step 1 of 3: 5 % of the requests"),
+        (stepping(1), "step 2 of 3: 5 % of the requests, approval by product-owner"),
+        (stepping(2), "step 3 of 3: all requests"),
+        (stepping(7), "step 3 of 3: all requests"),
+        (settled(), "settled"),
+        (watched(), "watched"),
+    ],
+)
+def test_a_position_is_told_in_words(state: RolloutState, words: str) -> None:
+    assert step_name(state, spec(*ASKING)) == words
+
+
+def test_a_position_names_its_wave_where_there_are_several() -> None:
+    assert step_name(stepping(0, 1), spec(*ASKING, waves=2)).startswith("wave 2, step 1 of 3")
+
+
+def test_a_step_is_entered_for_what_its_gates_have_proven() -> None:
+    seen = look(PASSES, says(Outcome.HOLD, gate="latency", advisory=True))
+    assert after(stepping(2), seen).why == "step 4 of 5: 25 % of the requests, because it is pass"
+
+
+def test_a_step_without_gates_is_entered_for_its_requests() -> None:
+    seen = replace(look(), verdicts=())
+    assert after(stepping(2), seen).why.endswith("because this step has what it asks for")
