@@ -150,12 +150,13 @@ class Cluster(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Replica:
-    """One ready pod of a model. `uid` tells a restarted one from the one before."""
+    """One pod of a model. `uid` tells one that was made anew from the one before."""
 
     namespace: str
     name: str
     uid: str
     address: str
+    ready: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +170,12 @@ class Answer:
 class Replicas(Protocol):
     """The model servers of one cluster, each asked by itself."""
 
-    async def find(self, namespace: str, labels: Mapping[str, str]) -> Sequence[Replica]:
-        """Ready pods that have all the labels, by name. Transient when nobody answers."""
+    async def find(
+        self, namespace: str, labels: Mapping[str, str], *, starting: bool = False
+    ) -> Sequence[Replica]:
+        """Ready pods that have all the labels, by name; those that run and are not ready as well
+        when `starting`. Transient when nobody answers.
+        """
         ...
 
     async def get(self, replica: Replica, port: int, path: str) -> Answer:

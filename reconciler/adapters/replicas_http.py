@@ -53,7 +53,9 @@ class _FoundReplicas:
         self._connection = connection
         self._seconds = {"GET": seconds, "POST": work_seconds}
 
-    async def find(self, namespace: str, labels: Mapping[str, str]) -> Sequence[Replica]:
+    async def find(
+        self, namespace: str, labels: Mapping[str, str], *, starting: bool = False
+    ) -> Sequence[Replica]:
         doing = f"list the pods of {namespace}"
         selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
         path = f"/api/v1/namespaces/{quote(namespace, safe='')}/pods"
@@ -65,8 +67,8 @@ class _FoundReplicas:
         except TimeoutError:
             raise Unavailable(f"{doing}: no answer in time") from None
         pods = cast("list[JsonObject]", answer.get("items") or [])
-        found = (_replica(pod) for pod in pods)
-        return sorted((one for one in found if one is not None), key=lambda one: one.name)
+        found = [one for one in map(_replica, pods) if one is not None and (one.ready or starting)]
+        return sorted(found, key=lambda one: one.name)
 
 
 class ProxiedReplicas(_FoundReplicas):
@@ -155,15 +157,16 @@ def _session() -> aiohttp.ClientSession:
 
 
 def _replica(pod: JsonObject) -> Replica | None:
-    """None for a pod that is not ready, has no address yet, or is about to go."""
+    """None for a pod that does not run, has no address yet, or is about to go."""
     metadata = cast("dict[str, Any]", pod["metadata"])
     status = cast("dict[str, Any]", pod.get("status") or {})
     conditions = status.get("conditions") or []
     is_ready = any(one.get("type") == "Ready" and one.get("status") == "True" for one in conditions)
     address = status.get("podIP")
-    if metadata.get("deletionTimestamp") or not is_ready or not address:
+    if metadata.get("deletionTimestamp") or status.get("phase") != "Running" or not address:
         return None
-    return Replica(metadata["namespace"], metadata["name"], metadata["uid"], address)
+    namespace, name, uid = metadata["namespace"], metadata["name"], metadata["uid"]
+    return Replica(namespace, name, uid, address, ready=is_ready)
 
 
 def _doing(replica: Replica, port: int, path: str) -> str:

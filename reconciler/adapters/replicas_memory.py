@@ -40,13 +40,16 @@ class MemoryReplicas:
         self._pods: dict[tuple[str, str], tuple[Replica, Mapping[str, str]]] = {}
         self._answers: dict[tuple[str, str, str], Answer | FairleadError] = {}
 
-    async def find(self, namespace: str, labels: Mapping[str, str]) -> Sequence[Replica]:
+    async def find(
+        self, namespace: str, labels: Mapping[str, str], *, starting: bool = False
+    ) -> Sequence[Replica]:
         if self.trouble is not None:
             raise self.trouble
         return [
             replica
             for (place, _), (replica, has) in sorted(self._pods.items(), key=lambda item: item[0])
             if place == namespace and labels.items() <= has.items()
+            if replica.ready or starting
         ]
 
     async def get(self, replica: Replica, port: int, path: str) -> Answer:
@@ -61,15 +64,15 @@ class MemoryReplicas:
     # The world
 
     def put(self, replica: Replica, labels: Mapping[str, str]) -> None:
-        """The pod is ready; one of the same name is replaced."""
+        """The pod runs; one of the same name is replaced."""
         self._pods[replica.namespace, replica.name] = replica, dict(labels)
 
     def remove(self, namespace: str, name: str) -> None:
-        """The pod is gone, or not ready any more."""
+        """The pod is gone."""
         self._pods.pop((namespace, name), None)
 
     def present(self) -> Mapping[Replica, Mapping[str, str]]:
-        """The pods that are ready, with their labels."""
+        """The pods that run, with their labels."""
         return dict(self._pods.values())
 
     def will_answer(self, name: str, path: str, answer: Answer | FairleadError) -> None:

@@ -75,13 +75,17 @@ class Rack:
         self.trouble = "its replicas were not asked yet"
 
     async def look(self, shelf: Shelf) -> None:
-        """Ask every replica what it has. Raises FairleadError when they cannot be found."""
-        found = await self._replicas.find(shelf.namespace, shelf.answering.labels)
+        """Ask every replica what it has. Raises FairleadError when they cannot be found.
+
+        Those that are not ready yet as well: they had better be equipped before requests come.
+        """
+        labels = shelf.answering.labels
+        found = await self._replicas.find(shelf.namespace, labels, starting=True)
         self._shelf = shelf
-        self._equipment = {
-            replica.uid: self._equipment.get(replica.uid) or _Equipment(replica)
-            for replica in found
-        }
+        known = self._equipment
+        self._equipment = {one.uid: known.get(one.uid) or _Equipment(one) for one in found}
+        for replica in found:
+            self._equipment[replica.uid].replica = replica
         for equipment in self._equipment.values():
             for adapter in equipment.refused.keys() - shelf.digests.keys():
                 del equipment.refused[adapter]
@@ -123,18 +127,18 @@ class Rack:
         return equipment is None or (task.adapter in equipment.listed) == (task.verb == "load")
 
     def uptime(self, target: Target) -> Uptime:
-        """Of a version, as every replica told at the last look."""
+        """Of a version, as every ready replica told at the last look."""
         if self.trouble or self._shelf is None:
             return Uptime(trouble=self.trouble)
         adapter, digest = self._shelf.name(target), target.build
         if self._shelf.digests.get(adapter, digest) != digest:
             return Uptime(refused=f"{adapter} is the name of another artifact")
-        all_of_them = self._equipment.values()
-        objections = [e.objection(adapter, digest) for e in all_of_them]
-        have = [e for e in all_of_them if e.has(adapter, digest)]
+        ready = self._ready()
+        objections = [e.objection(adapter, digest) for e in ready]
+        have = [e for e in ready if e.has(adapter, digest)]
         return Uptime(
-            ready=bool(have) and all(e.has(adapter, digest) and not e.silent for e in all_of_them),
-            down=2 * len(have) < len(self._equipment) or not have,
+            ready=bool(have) and all(e.has(adapter, digest) and not e.silent for e in ready),
+            down=2 * len(have) < len(ready) or not have,
             refused=next(filter(None, objections), ""),
         )
 
@@ -145,13 +149,16 @@ class Rack:
         """
         shelf = self._shelf
         assert shelf is not None, "asked after a look"
-        found = set()
+        found, ready = set(), self._ready()
         for adapter, digest in shelf.digests.items():
-            have = [e for e in self._equipment.values() if e.has(adapter, digest)]
-            cannot = [e for e in self._equipment.values() if e.objection(adapter, digest)]
-            if 2 * len(have) >= len(self._equipment) == len(have) + len(cannot) and have:
+            have = [e for e in ready if e.has(adapter, digest)]
+            cannot = [e for e in ready if e.objection(adapter, digest)]
+            if 2 * len(have) >= len(ready) == len(have) + len(cannot) and have:
                 found.add(shelf.as_loaded(adapter))
         return frozenset(found)
+
+    def _ready(self) -> list[_Equipment]:
+        return [equipment for equipment in self._equipment.values() if equipment.replica.ready]
 
     def _tasks_of(self, equipment: _Equipment, *, may_unload: bool) -> Iterator[Task]:
         assert self._shelf is not None, "asked after a look"

@@ -51,9 +51,9 @@ class MemoryReplicaWorld:
 
     async def create(self, name: str, labels: dict[str, str], *, ready: bool = True) -> None:
         self._created += 1
-        replica = Replica(self.namespace, name, f"uid-{self._created}", "10.77.0.1")
-        if ready:
-            self.replicas.put(replica, labels)
+        uid = f"uid-{self._created}"
+        replica = Replica(self.namespace, name, uid, "10.77.0.1", ready=ready)
+        self.replicas.put(replica, labels)
 
     async def delete(self, name: str) -> None:
         self.replicas.remove(self.namespace, name)

@@ -68,6 +68,13 @@ async def test_ready_pods_with_all_the_labels_are_found_by_name(world: ReplicaWo
     assert all(replica.uid and replica.address for replica in found)
 
 
+async def test_pods_that_are_not_ready_yet_are_found_when_asked_for(world: ReplicaWorld) -> None:
+    await world.create("up", {"app": "fraud"})
+    await world.create("coming", {"app": "fraud"}, ready=False)
+    found = await world.replicas.find(world.namespace, {"app": "fraud"}, starting=True)
+    assert [(replica.name, replica.ready) for replica in found] == [("coming", False), ("up", True)]
+
+
 async def test_a_pod_made_anew_has_another_uid(world: ReplicaWorld) -> None:
     before = await the_one(world)
     await world.delete("one")

@@ -93,6 +93,7 @@ class LoraWorld(RolloutWorld):
         self.served: list[tuple[str, str]] = []
         """Loads and unloads that servers carried out, in order, by verb and version."""
         self._allowed: set[str] = set()
+        self._ready_at: dict[str, float] = {}
         self._by_adapter: Counter[tuple[str, str, bool]] = Counter()
 
     def declare(self, version: str, *, files: Mapping[str, str] | None = None, **said: Any) -> str:
@@ -110,9 +111,13 @@ class LoraWorld(RolloutWorld):
         }
         return super().declare(version, files=texts)
 
-    def restart(self, number: int = 0, cluster: str | None = None) -> Replica:
-        """A process of the server begins anew, in the pod in which it was."""
+    def restart(
+        self, number: int = 0, cluster: str | None = None, *, unready: float = 0.0
+    ) -> Replica:
+        """A process of the server begins anew in its pod, which is not ready for some seconds."""
         found = self.servers(cluster)[number]
+        self._ready_at[found.uid] = self.clock.monotonic() + unready
+        self._sync_replicas(ClusterName(cluster or self.names[0]))
         self.loaded[found.uid].clear()
         for key in [key for key in self._by_adapter if key[0] == found.uid]:
             del self._by_adapter[key]
@@ -125,6 +130,9 @@ class LoraWorld(RolloutWorld):
     def has(self, version: str, cluster: str | None = None) -> list[bool]:
         """Which servers have it."""
         return [named(version) in self.loaded[one.uid] for one in self.servers(cluster)]
+
+    def _is_ready(self, uid: str) -> bool:
+        return self.clock.monotonic() >= self._ready_at.get(uid, 0.0)
 
     def shares(self, cluster: str | None = None) -> dict[str, int]:
         rules = self.rules(cluster)
@@ -153,7 +161,7 @@ class LoraWorld(RolloutWorld):
         backends = rule["backendRefs"]
         (chosen,) = self._random.choices(backends, [one["weight"] for one in backends])
         version = _version(chosen)
-        up = self.servers(cluster, chosen["name"])
+        up = [server for server in self.servers(cluster, chosen["name"]) if server.ready]
         if version not in self._may:
             self.strays.append(version)
         if not up:

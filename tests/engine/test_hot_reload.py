@@ -162,6 +162,16 @@ async def test_a_replica_that_begins_anew_has_its_adapters_again_within_a_second
         assert all(when - at <= 1.25 for when, _ in world.missed)
 
 
+async def test_a_replica_that_is_probed_before_it_is_ready_has_its_adapters_by_then() -> None:
+    world = LoraWorld()
+    async with world.running() as engine:
+        await started(world, engine)
+        await world.until(lambda: world.shares() == {"v1": 95, "v2": 5})
+        world.restart(0, unready=2.5)
+        await world.until_serving(engine, "v2")
+        assert (world.missed, world.strays) == ([], [])
+
+
 async def test_going_back_to_an_adapter_that_is_warm_takes_no_step() -> None:
     world = LoraWorld()
     async with world.running() as engine:
