@@ -12,7 +12,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bench.gates.chances import chance, few
+from bench.gates.chances import chance, few, many
 from bench.gates.peers import RULES
 from reconciler.core.gates.errors import LEAST_ERRORS, find_harm
 from reconciler.core.kinds.gate import ErrorRate
@@ -48,6 +48,7 @@ HEALTHY: Mapping[str, Callable[[int, Traffic], float]] = {
 only the limit is there to compare with."""
 
 SHARE = 0.05
+GOOD = 0.005
 MOST = 20_000
 """Requests to the candidate after which a run ends."""
 
@@ -133,25 +134,48 @@ def exposures(rate: float, beside: float | None, seeds: range) -> list[tuple[int
     It has 5 % of the requests beside a stable version with an error rate of `beside`; or, without
     one, the requests of a cohort.
     """
+    traffic = Traffic.COHORT if beside is None else Traffic.WEIGHT
     found = []
     for seed in seeds:
         source = chance("exposure", rate, beside, seed)
-        share = 1.0 if beside is None else SHARE
-        traffic = Traffic.COHORT if beside is None else Traffic.WEIGHT
-        counts = _Counts(traffic, share)
-        mine = counts.candidate
-        while mine[0] < MOST:
-            if source.random() < share:
-                failed = source.random() < rate
-                mine[0] += 1
-                mine[1] += failed
-                if failed and _gate_fails((counts,)):
-                    break
-            else:
-                counts.stable[0] += 1
-                counts.stable[1] += source.random() < (beside or 0.0)
-        found.append((mine[0], mine[1]))
+        counts = _Counts(traffic, 1.0 if beside is None else SHARE)
+        _go_on(counts, source, rate, beside or 0.0)
+        found.append((counts.candidate[0], counts.candidate[1]))
     return found
+
+
+def late_errors(rate: float, traffic: Traffic, before: int, seeds: range) -> list[int]:
+    """Failed requests to a candidate that goes bad after `before` requests, till FAIL.
+
+    Until then it fails no more often than the stable version, and that is 0.5 %.
+    """
+    found = []
+    for seed in seeds:
+        source = chance("late", rate, traffic, before, seed)
+        counts = _Counts(traffic, 1.0 if traffic is Traffic.FULL else SHARE)
+        beside = round(before * (1 - counts.share) / counts.share)
+        counts.candidate[:] = before, many(source, before, GOOD)
+        counts.stable[:] = beside, many(source, beside, GOOD)
+        good = counts.candidate[1]
+        _go_on(counts, source, rate, GOOD)
+        found.append(counts.candidate[1] - good)
+    return found
+
+
+def _go_on(counts: _Counts, source: random.Random, rate: float, beside: float) -> None:
+    """One request after the other, until the gate fails or `MOST` more reached the candidate."""
+    mine, stable, share = counts.candidate, counts.stable, counts.share
+    end = mine[0] + MOST
+    while mine[0] < end:
+        if source.random() < share:
+            failed = source.random() < rate
+            mine[0] += 1
+            mine[1] += failed
+            if failed and _gate_fails((counts,)):
+                return
+        else:
+            stable[0] += 1
+            stable[1] += source.random() < beside
 
 
 def rule_exposures(rate: float, seeds: range) -> list[tuple[int, ...]]:

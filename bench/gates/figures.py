@@ -46,6 +46,17 @@ class Exposure:
 
 
 @dataclass(frozen=True, slots=True)
+class Late:
+    """Failed requests to a version that goes bad after `before` requests, till FAIL; by the share
+    of the requests that it has."""
+
+    rate: float
+    before: int
+    beside: Spread
+    full: Spread
+
+
+@dataclass(frozen=True, slots=True)
 class Figures:
     """Everything that is published. Shares are between 0 and 1; `runs` are of each claim."""
 
@@ -54,6 +65,7 @@ class Figures:
     """By kind of healthy rollout, then by who judged."""
     aborted_by_look: Sequence[Curve]
     exposures: Sequence[Exposure]
+    late: Sequence[Late]
     rule_exposures: Mapping[float, Mapping[str, Spread]]
     """Requests before the abort, by the canary's error rate, then by rule."""
     false_promotions: Mapping[float, Mapping[str, float]]

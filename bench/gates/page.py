@@ -32,18 +32,12 @@ def figures_text(figures: Figures) -> str:
 
 def plots(figures: Figures) -> Mapping[str, str]:
     """The SVG files, by name."""
-    percents = (0.001, 0.01, 0.1, 1.0)
-    shown = [c for c in figures.drift_alarms if not c.name.startswith("gate,")]
+    alarms = [curve for curve in figures.drift_alarms if not curve.name.startswith("gate,")]
     return {
         "gates-false-aborts.svg": plot(
             "Healthy rollouts that were taken back",
             Axis("looks at the evidence", (0, 60, 120, 180, LOOKS)),
-            Axis(
-                "share of rollouts so far (none at all is drawn at 0.01 %)",
-                (0.0001, *percents),
-                log=True,
-                percent=True,
-            ),
+            _rare("rollouts so far"),
             figures.aborted_by_look,
             limit=0.01,
         ),
@@ -56,13 +50,8 @@ def plots(figures: Figures) -> Mapping[str, str]:
         "gates-drift-alarms.svg": plot(
             "Drift that is none: false alarms",
             Axis("observations of each version", (50, 200, 1000, 10_000, 100_000), log=True),
-            Axis(
-                "share of comparisons (none at all is drawn at 0.01 %)",
-                (0.0001, *percents),
-                log=True,
-                percent=True,
-            ),
-            shown,
+            _rare("comparisons"),
+            alarms,
             limit=0.01,
         ),
         "gates-drift-power.svg": plot(
@@ -72,6 +61,12 @@ def plots(figures: Figures) -> Mapping[str, str]:
             figures.power_by_shift,
         ),
     }
+
+
+def _rare(what: str) -> Axis:
+    """Shares of which some are zero, which a logarithmic axis has no place for."""
+    title = f"share of {what} (none at all is drawn at 0.01 %)"
+    return Axis(title, (0.0001, 0.001, 0.01, 0.1, 1.0), log=True, percent=True)
 
 
 def _targets(figures: Figures) -> Iterator[str]:
@@ -110,6 +105,7 @@ def _exposures(figures: Figures) -> Iterator[str]:
         for e in figures.exposures
     )
     yield from _table(["errors of the canary", "beside it", "requests", "errors"], rows)
+    yield from _late(figures)
     yield ""
     yield (
         f"The same by rules that look at fixed intervals, at {PER_SECOND} canary requests a "
@@ -122,6 +118,21 @@ def _exposures(figures: Figures) -> Iterator[str]:
         for rate, by in figures.rule_exposures.items()
     )
     yield from _table(["errors of the canary", *names], rule_rows)
+
+
+def _late(figures: Figures) -> Iterator[str]:
+    yield ""
+    yield (
+        "A version that was good at first has that in its favour. Failed requests before FAIL, of "
+        "one that fails no more often than the stable version until it goes bad:"
+    )
+    yield ""
+    rows = (
+        [_percent(late.rate), f"{late.before:,}", _both(late.beside), _both(late.full)]
+        for late in figures.late
+    )
+    heads = ["errors of the canary", "after good requests", "with 5 % of them", "with all of them"]
+    yield from _table(heads, rows)
 
 
 def _promotions(figures: Figures) -> Iterator[str]:

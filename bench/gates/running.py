@@ -12,8 +12,9 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from typing import TypeVar
 
 from bench.gates import drifts, errors, silence
-from bench.gates.figures import Curve, Exposure, Figures, Spread
+from bench.gates.figures import Curve, Exposure, Figures, Late, Spread
 from bench.gates.peers import RULES
+from reconciler.core.samples import Traffic
 
 PARTS = 8
 RATES = (1.0, 0.5, 0.2, 0.1, 0.05)
@@ -22,6 +23,7 @@ BESIDE = (0.001, 0.003, 0.01, None)
 
 STABLES = len(BESIDE) - 1
 
+LATE_RATES, BEFORE = (1.0, 0.2), (0, 1000, 10_000, 100_000)
 PROMOTED = (0.05, 0.02, 0.0101)
 SIZES = (50, 200, 1000, 10_000, 100_000)
 SHIFTS = tuple(n / 10 for n in range(11))
@@ -57,6 +59,7 @@ def measure(runs: int, progress: Callable[[str], None]) -> Figures:
         pool = _Pool(processes)
         aborts = _aborts(pool, runs)
         exposures, rules = _exposures(pool, runs), _rule_exposures(pool, runs)
+        late = _late(pool, runs)
         promotions = {rate: pool.over(runs, errors.false_promotions, rate) for rate in PROMOTED}
         silent = pool.over(runs // 8, silence.promoted)
         alarms, looks = _alarms(pool, runs), _looks(pool, runs)
@@ -76,6 +79,7 @@ def measure(runs: int, progress: Callable[[str], None]) -> Figures:
             false_aborts={kind: _shares(by) for kind, by in stopped.items()},
             aborted_by_look=_by_look(stopped.values()),
             exposures=exposed,
+            late=late(),
             rule_exposures=by_rule,
             false_promotions=promoted,
             promoted_without_data=sum(passed for passed, _ in asked),
@@ -130,6 +134,25 @@ def _exposures(pool: _Pool, runs: int) -> Callable[[], list[Exposure]]:
         return Exposure(rate, beside, Spread.of(requests), Spread.of(failed))
 
     return lambda: [exposure(*key) for key in asked]
+
+
+def _late(pool: _Pool, runs: int) -> Callable[[], list[Late]]:
+    """The last of these take hundreds of errors each, so there are fewer runs."""
+    asked = {
+        (rate, before, traffic): pool.over(runs // 50, errors.late_errors, rate, traffic, before)
+        for rate in LATE_RATES
+        for before in BEFORE
+        for traffic in (Traffic.WEIGHT, Traffic.FULL)
+    }
+
+    def spread(rate: float, before: int, traffic: Traffic) -> Spread:
+        return Spread.of(list(itertools.chain(*asked[rate, before, traffic]())))
+
+    return lambda: [
+        Late(rate, n, spread(rate, n, Traffic.WEIGHT), spread(rate, n, Traffic.FULL))
+        for rate in LATE_RATES
+        for n in BEFORE
+    ]
 
 
 def _rule_exposures(pool: _Pool, runs: int) -> Callable[[], Mapping[float, Mapping[str, Spread]]]:

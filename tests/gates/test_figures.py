@@ -55,6 +55,9 @@ def test_the_figures_fit_together(figures: Figures) -> None:
     for exposure in figures.exposures:
         assert 3 <= exposure.errors.middle <= exposure.errors.high <= exposure.requests.high
         assert exposure.requests.middle <= exposure.requests.high
+    for late in figures.late:
+        assert 3 <= late.beside.middle <= late.beside.high
+        assert 3 <= late.full.middle <= late.full.high
 
 
 def test_the_same_seeds_give_the_same_figures_however_they_are_shared_out() -> None:
