@@ -70,7 +70,7 @@ class Promoter:
         self._context = context
         self._on_move = on_move
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._saved: dict[str, tuple[float, int]] = {}
+        self._saved: dict[str, tuple[float, object]] = {}
         self.looks: dict[str, Look] = {}
 
     async def run(self) -> None:
@@ -119,16 +119,17 @@ class Promoter:
             log.warning("rollout.look_failed", rollout=name, reason=error.message)
 
     async def _save(self, state: RolloutState) -> None:
-        """Write the counts down, at once when another request has failed."""
+        """Write the counts down: at once where counting began, or another request has failed."""
         now = self._clock.monotonic()
         failed = sum(count.candidate.counted.errors for count in state.counts.values())
-        at, known = self._saved.get(state.rollout, (0.0, -1))
-        if not state.counts or (failed == known and now - at < SAVE_SECONDS):
+        news = (state.place, state.counts.keys(), failed)
+        at, known = self._saved.get(state.rollout, (0.0, None))
+        if not state.counts or (news == known and now - at < SAVE_SECONDS):
             return
         async with self._positions.moving:
             if self._stands(state):
                 await self._books.write([], journal={state.rollout: state_json(state)})
-                self._saved[state.rollout] = now, failed
+                self._saved[state.rollout] = now, news
 
     async def _move(self, course: Course, look: Look) -> bool:
         evidence, after = look.evidence, look.decision.state
