@@ -7,6 +7,7 @@ whatever artifact; and what a replica has is what it listed itself.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -24,6 +25,9 @@ from reconciler.ports import Clock, Replica, Replicas
 
 CONCURRENCY = 16
 """Replicas of one server that are asked at once."""
+
+PATIENCE_SECONDS = 2.0
+"""For replicas that load, before the others are looked at again: large adapters take a while."""
 
 REFUSED_SECONDS = 10.0
 """Pause before a replica that refused is asked again: what was missing may have come."""
@@ -72,6 +76,8 @@ class Rack:
         self._shelf: Shelf | None = None
         self._equipment: dict[str, _Equipment] = {}
         self._surplus_since: dict[str, float] = {}
+        self._busy: dict[str, asyncio.Task[None]] = {}
+        self._turns = asyncio.Semaphore(CONCURRENCY)
         self.trouble = "its replicas were not asked yet"
 
     async def look(self, shelf: Shelf) -> None:
@@ -79,6 +85,8 @@ class Rack:
 
         Those that are not ready yet as well: they had better be equipped before requests come.
         """
+        for uid in [uid for uid, equipping in self._busy.items() if equipping.done()]:
+            self._busy.pop(uid).result()
         labels = shelf.answering.labels
         found = await self._replicas.find(shelf.namespace, labels, starting=True)
         self._shelf = shelf
@@ -99,27 +107,32 @@ class Rack:
         return [
             task
             for equipment in self._equipment.values()
-            if not equipment.silent
+            if not equipment.silent and equipment.replica.uid not in self._busy
             for task in self._tasks_of(equipment, may_unload=may_unload)
         ]
 
     async def carry_out(self, tasks: Sequence[Task]) -> None:
-        """Ask, each replica in order, and then what it has now."""
+        """Ask each replica in order, and then what it has now.
+
+        A replica that takes longer than the others is left to it, and asked nothing meanwhile.
+        """
         by_replica: dict[str, list[Task]] = {}
         for task in tasks:
             by_replica.setdefault(task.uid, []).append(task)
+        for uid, wanted in by_replica.items():
+            equipping = self._equip(self._equipment[uid], wanted)
+            self._busy[uid] = asyncio.create_task(equipping, name=f"equip {uid}")
+        await asyncio.wait(self._busy.values(), timeout=PATIENCE_SECONDS)
 
-        async def equip(uid: str) -> None:
-            equipment = self._equipment[uid]
-            try:
-                for task in by_replica[uid]:
-                    await self._ask(equipment, task)
-            except FairleadError as error:
-                equipment.silent = error.message
-                return
-            await self._list(equipment)
+    def cancel(self) -> None:
+        """End what still goes on, as soon as it can."""
+        for equipping in self._busy.values():
+            equipping.cancel()
 
-        await bounded(list(by_replica), equip, limit=CONCURRENCY)
+    async def close(self) -> None:
+        """End what still goes on, and wait until it has."""
+        self.cancel()
+        await asyncio.gather(*self._busy.values(), return_exceptions=True)
 
     def is_done(self, task: Task) -> bool:
         """Whether it came true, or its replica is gone."""
@@ -171,6 +184,16 @@ class Rack:
             _, refused_at = equipment.refused.get(adapter, ("", now - REFUSED_SECONDS))
             if adapter not in equipment.listed and now - refused_at >= REFUSED_SECONDS:
                 yield Task("load", adapter, replica.uid, replica.name)
+
+    async def _equip(self, equipment: _Equipment, tasks: Sequence[Task]) -> None:
+        async with self._turns:
+            try:
+                for task in tasks:
+                    await self._ask(equipment, task)
+            except FairleadError as error:
+                equipment.silent = error.message
+                return
+            await self._list(equipment)
 
     async def _list(self, equipment: _Equipment) -> None:
         try:

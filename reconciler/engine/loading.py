@@ -104,6 +104,7 @@ class Loader:
             for task in self._tasks.values():
                 task.cancel()
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+            await asyncio.gather(*(rack.close() for rack in self._racks.values()))
 
     def uptime(
         self,
@@ -120,7 +121,7 @@ class Loader:
             self._tasks.pop(place).result()
         stands = {stand.place: stand for stand in self._stands()}
         for place in self._racks.keys() - stands.keys() - self._tasks.keys():
-            del self._racks[place]
+            self._racks.pop(place).cancel()
             self._told.pop(place, None)
             self._positions.loaded.pop(place, None)
         for place in stands.keys() - self._tasks.keys():

@@ -6,15 +6,17 @@ after vLLM: a name that is loaded is refused a second time, one that is not answ
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
-from reconciler.adapters.replicas_memory import Asked
+from reconciler.adapters.replicas_memory import Asked, MemoryReplicas, Respond
 from reconciler.core.errors import FairleadError, Unavailable
 from reconciler.core.identifiers import ClusterName
+from reconciler.core.manifests import JsonValue
 from reconciler.core.rendering.lora import adapter_name, adapter_of
 from reconciler.core.rollouts.states import state_from_json
 from reconciler.ports import Answer, Replica
@@ -75,6 +77,19 @@ def named(version: str) -> str:
     return adapter_name("fraud", f"sha256:{digest(version)}")
 
 
+class SlowReplicas(MemoryReplicas):
+    """Those in `slow` take half a minute for whatever they are told to do."""
+
+    def __init__(self, respond: Respond) -> None:
+        super().__init__(respond)
+        self.slow: set[str] = set()
+
+    async def post(self, replica: Replica, port: int, path: str, body: JsonValue) -> Answer:
+        if replica.name in self.slow:
+            await asyncio.sleep(30.0)
+        return await super().post(replica, port, path, body)
+
+
 class LoraWorld(RolloutWorld):
     """`loaded` is what each process has, by uid; `ever` what each pod was ever asked to load.
 
@@ -92,6 +107,7 @@ class LoraWorld(RolloutWorld):
         self.strays: list[str] = []
         self.served: list[tuple[str, str]] = []
         """Loads and unloads that servers carried out, in order, by verb and version."""
+        self.replicas = {name: SlowReplicas(self._respond) for name in self.clusters}
         self._allowed: set[str] = set()
         self._ready_at: dict[str, float] = {}
         self._by_adapter: Counter[tuple[str, str, bool]] = Counter()

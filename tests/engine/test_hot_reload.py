@@ -172,6 +172,21 @@ async def test_a_replica_that_is_probed_before_it_is_ready_has_its_adapters_by_t
         assert (world.missed, world.strays) == ([], [])
 
 
+async def test_a_replica_that_takes_long_keeps_no_other_without_its_adapters() -> None:
+    world = LoraWorld()
+    async with world.running() as engine:
+        await world.until_applied(engine, world.declare("v1"))
+        world.replicas["one"].slow.add("base-v1-1")
+        world.declare("v2")
+        await world.until(lambda: world.has("v2") == [True, False])
+        world.restart(0)
+        at = world.clock.monotonic()
+        await world.until(lambda: world.has("v1") == [True, True])
+        assert world.clock.monotonic() - at < 4.0
+        await world.until_serving(engine, "v2")
+        assert all(when - at < 4.0 for when, _ in world.missed)
+
+
 async def test_going_back_to_an_adapter_that_is_warm_takes_no_step() -> None:
     world = LoraWorld()
     async with world.running() as engine:
