@@ -120,8 +120,8 @@ class Signals(Part):
     outputs: MetricName = "model_output"
     """Histogram of what was put out, with the label `signal`: gates on drift name its values."""
     label: Maybe[LabelName] = None
-    """Label that names the adapter, such as `model_name` in vLLM; needed by runtime lora, whose
-    adapters share a replica, and used by no other."""
+    """Label whose value names the adapter; needed by runtime lora, whose adapters share a replica,
+    and used by no other."""
 
 
 class Route(Part):
@@ -177,7 +177,7 @@ class Serving(Part):
         if is_lora and self.signals.label is None:
             raise refusal(
                 "has no signals.label",
-                hint="name the label of the counters that tells adapters apart: model_name in vLLM",
+                hint="name the label of the counters whose value is the adapter's name",
             )
         if not is_lora and (self.lora is not None or self.signals.label is not None):
             raise refusal(
