@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bench.gates.chances import chance, few, many
-from bench.gates.peers import RULES
+from bench.gates.peers import RULES, STRICT
 from reconciler.core.gates.errors import LEAST_ERRORS, find_harm
 from reconciler.core.kinds.gate import ErrorRate
 from reconciler.core.samples import Exposure, Traffic
@@ -46,6 +46,9 @@ HEALTHY: Mapping[str, Callable[[int, Traffic], float]] = {
 }
 """Error rate of both versions, by look: no worse than each other, and within the limit wherever
 only the limit is there to compare with."""
+
+OWN_LOOKS = (*RULES, STRICT)
+"""Rules that are also tried with looks of their own."""
 
 SHARE = 0.05
 GOOD = 0.005
@@ -185,6 +188,17 @@ def rule_exposures(rate: float, seeds: range) -> list[tuple[int, ...]]:
         source = chance("rule", rate, seed)
         found.append(tuple(rule.exposure(source, rate, most=MOST) for rule in RULES))
     return found
+
+
+def rule_aborts(rate: float, per_look: int, seeds: range) -> list[int]:
+    """How many rollouts of a canary with this error rate each rule takes back, with looks of its
+    own and so many requests to the canary in each."""
+    stopped = [0] * len(OWN_LOOKS)
+    for seed in seeds:
+        source = chance("rule aborts", rate, per_look, seed)
+        for number, rule in enumerate(OWN_LOOKS):
+            stopped[number] += not rule.promotes(source, rate, per_look=per_look)
+    return stopped
 
 
 def false_promotions(rate: float, seeds: range) -> list[int]:

@@ -64,6 +64,8 @@ class Figures:
     false_aborts: Mapping[str, Mapping[str, float]]
     """By kind of healthy rollout, then by who judged."""
     aborted_by_look: Sequence[Curve]
+    rule_aborts: Mapping[tuple[float, int], Mapping[str, float]]
+    """By the error rate of both versions and the canary's requests in a look, then by rule."""
     exposures: Sequence[Exposure]
     late: Sequence[Late]
     rule_exposures: Mapping[float, Mapping[str, Spread]]

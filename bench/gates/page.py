@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from bench.gates.errors import JUDGES, LOOKS, PER_LOOK, needed
+from bench.gates.errors import JUDGES, LOOKS, OWN_LOOKS, PER_LOOK, needed
 from bench.gates.figures import Curve, Exposure, Figures, Spread, targets
 from bench.gates.peers import PER_SECOND, RULES
 from bench.gates.running import LOOKS as DRIFT_LOOKS
@@ -91,6 +91,23 @@ def _false_aborts(figures: Figures) -> Iterator[str]:
     yield ""
     rows = ([kind, *map(_percent, by.values())] for kind, by in figures.false_aborts.items())
     yield from _table(["taken back, of healthy rollouts", *JUDGES], rows)
+    yield from _rule_aborts(figures)
+
+
+def _rule_aborts(figures: Figures) -> Iterator[str]:
+    yield ""
+    yield (
+        "There, the rules judge every one of these looks, and most have few requests of the "
+        "canary. With looks as their examples have them (five passes for Flagger's, ten "
+        "measurements for Argo Rollouts'), it depends on the traffic:"
+    )
+    yield ""
+    rows = (
+        [_percent(rate), f"{requests:,}", *map(_percent, by.values())]
+        for (rate, requests), by in figures.rule_aborts.items()
+    )
+    heads = ["errors of both", "canary requests in a look", *(rule.name for rule in OWN_LOOKS)]
+    yield from _table(heads, rows)
 
 
 def _exposures(figures: Figures) -> Iterator[str]:

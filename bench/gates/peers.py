@@ -11,7 +11,7 @@ analysis (success of at least 95 %, measured every 5 minutes, failureLimit 3).
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.gates.chances import many
 
@@ -63,3 +63,6 @@ ARGO = Rule("Argo Rollouts' example", 0.95, failures=4, seconds=300, needed=10, 
 """`failureLimit: 3` forgives three failures: the fourth ends it."""
 
 RULES = (FLAGGER, ARGO)
+
+STRICT = replace(ARGO, name="the same, `failureLimit` 0", failures=1)
+"""As it is when the field is left out."""

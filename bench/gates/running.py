@@ -24,6 +24,9 @@ BESIDE = (0.001, 0.003, 0.01, None)
 STABLES = len(BESIDE) - 1
 
 LATE_RATES, BEFORE = (1.0, 0.2), (0, 1000, 10_000, 100_000)
+HEALTHY_RATES, IN_A_LOOK = (0.01, 0.005, 0.001), (10, 20, 100, 500)
+"""Of rules in common use, with looks of their own: error rates, and requests to the canary."""
+
 PROMOTED = (0.05, 0.02, 0.0101)
 SIZES = (50, 200, 1000, 10_000, 100_000)
 SHIFTS = tuple(n / 10 for n in range(11))
@@ -78,6 +81,7 @@ def measure(runs: int, progress: Callable[[str], None]) -> Figures:
             runs=runs,
             false_aborts={kind: _shares(by) for kind, by in stopped.items()},
             aborted_by_look=_by_look(stopped.values()),
+            rule_aborts=_rule_aborts(pool, runs)(),
             exposures=exposed,
             late=late(),
             rule_exposures=by_rule,
@@ -120,6 +124,22 @@ def _by_look(stopped: Iterable[Mapping[str, Sequence[int]]]) -> list[Curve]:
         shares = [sum(0 < one <= look for one in at) / len(at) for look in looks]
         found.append(Curve(judge, [float(look) for look in looks], shares))
     return found
+
+
+def _rule_aborts(
+    pool: _Pool, runs: int
+) -> Callable[[], Mapping[tuple[float, int], Mapping[str, float]]]:
+    asked = {
+        (rate, requests): pool.over(runs, errors.rule_aborts, rate, requests)
+        for rate in HEALTHY_RATES
+        for requests in IN_A_LOOK
+    }
+
+    def by_rule(parts: Sequence[list[int]]) -> Mapping[str, float]:
+        sums = zip(*parts, strict=True)
+        return {rule.name: sum(s) / runs for rule, s in zip(errors.OWN_LOOKS, sums, strict=True)}
+
+    return lambda: {case: by_rule(wait()) for case, wait in asked.items()}
 
 
 def _exposures(pool: _Pool, runs: int) -> Callable[[], list[Exposure]]:

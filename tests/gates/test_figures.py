@@ -157,6 +157,11 @@ def test_rules_count_failed_looks() -> None:
     assert not FLAGGER.promotes(source, 1.0, per_look=20)
 
 
+def test_a_rule_that_forgives_nothing_takes_back_as_the_binomial_distribution_says() -> None:
+    *_, strict = errors.rule_aborts(0.01, 10, range(4000))
+    assert strict / 4000 == pytest.approx(1 - 0.99**100, abs=0.03)
+
+
 @pytest.mark.parametrize("probability", [0.0, 0.003, 0.5, 1.0])
 def test_draws_have_the_mean_and_spread_of_their_chance(probability: float) -> None:
     source = chance("draws", probability)
