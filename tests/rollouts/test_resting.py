@@ -10,14 +10,16 @@ import pytest
 from reconciler.core.rollouts.advancing import Move
 from reconciler.core.rollouts.observations import ClusterSight
 from reconciler.core.rollouts.revising import DRAIN_SECONDS
-from reconciler.core.rollouts.states import Kept, Phase, RolloutState
+from reconciler.core.rollouts.states import Count, Kept, Phase, RolloutState
 from tests.rollouts.builders import (
+    FAILS,
     HOLDS,
     HOUR,
     NOW,
     ONE,
     V3,
     after,
+    answered,
     failed,
     look,
     settled,
@@ -70,3 +72,20 @@ def test_a_warm_version_is_let_go_of_in_its_time_while_the_next_one_waits() -> N
 def test_what_is_at_rest_stays_there(state: RolloutState) -> None:
     decision = after(state, look(), later=1000 * HOUR)
     assert (decision.move, decision.state) == (Move.HOLD, state)
+
+
+def test_a_promoted_version_is_judged_anew_from_the_beginning() -> None:
+    """Evidence with all the traffic is of another kind, and no step is counted any more."""
+    state = stepping(4, 1, exposures=(answered(500),), counts={ONE: Count()})
+    decided = after(state, look(), waves=2, later=7.0).state
+    assert (decided.exposures, dict(decided.counts)) == ((), {})
+    assert (decided.wave, decided.step, decided.entered) == (0, 0, NOW + 7)
+
+
+def test_a_wave_has_its_own_time() -> None:
+    assert after(stepping(4), look(), waves=2, later=7.0).state.entered == NOW + 7
+
+
+def test_an_abort_leaves_no_step_behind() -> None:
+    decided = after(stepping(3, 1), look(FAILS), waves=2, later=7.0).state
+    assert (decided.wave, decided.step, decided.entered) == (0, 0, NOW + 7)

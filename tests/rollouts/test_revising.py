@@ -228,8 +228,19 @@ def test_a_version_that_was_left_drains() -> None:
 def test_going_back_from_a_third_version_drains_both_that_are_left() -> None:
     state = watched(candidate=V3, phase=Phase.STEPPING, step=2)
     back = on(state, V1)
-    assert back.stable == V1
+    assert (back.stable, back.candidate, back.phase) == (V1, None, Phase.SETTLED)
     assert {kept.target for kept in back.kept} == {V2, V3}
+
+
+@cases(ON_THE_WAY)
+def test_going_back_leaves_no_evidence_for_the_next_version(state: RolloutState) -> None:
+    back = on(replace(state, exposures=(answered(500),), counts={ONE: Count()}), V1)
+    assert (back.exposures, dict(back.counts)) == ((), {})
+
+
+def test_a_watched_version_keeps_its_evidence_when_its_failed_rival_is_reverted() -> None:
+    state = watched(counts={ONE: Count()}, failure=failed().failure)
+    assert on(state, V2).counts == {ONE: Count()}
 
 
 def test_a_good_version_in_another_build_takes_its_steps() -> None:
