@@ -11,6 +11,8 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import structlog
+
 from reconciler.core.errors import FairleadError
 from reconciler.core.identifiers import Digest
 from reconciler.core.rendering.lora import hexadecimal
@@ -22,6 +24,8 @@ from reconciler.engine.adapter_servers import AdapterServer
 from reconciler.engine.concurrency import bounded
 from reconciler.engine.uptimes import Uptime
 from reconciler.ports import Clock, Replica, Replicas
+
+log = structlog.get_logger()
 
 CONCURRENCY = 16
 """Replicas of one server that are asked at once."""
@@ -59,12 +63,13 @@ class _Equipment:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One request that has to be made of one replica: `load` or `unload`."""
+    """One request that has to be made of one replica: to load from a path, or to unload."""
 
     verb: str
     adapter: str
     uid: str
     replica: str
+    path: str = ""
 
 
 class Rack:
@@ -183,7 +188,8 @@ class Rack:
         for adapter in self._shelf.digests:
             _, refused_at = equipment.refused.get(adapter, ("", now - REFUSED_SECONDS))
             if adapter not in equipment.listed and now - refused_at >= REFUSED_SECONDS:
-                yield Task("load", adapter, replica.uid, replica.name)
+                path = self._shelf.path(adapter)
+                yield Task("load", adapter, replica.uid, replica.name, path)
 
     async def _equip(self, equipment: _Equipment, tasks: Sequence[Task]) -> None:
         async with self._turns:
@@ -205,11 +211,11 @@ class Rack:
             del equipment.refused[adapter]
 
     async def _ask(self, equipment: _Equipment, task: Task) -> None:
-        assert self._shelf is not None, "asked after a look"
         server = self._server(equipment)
         if task.verb == "unload":
             await server.unload(task.adapter)
-        elif words := await server.load(task.adapter, self._shelf.path(task.adapter)):
+        elif words := await server.load(task.adapter, task.path):
+            log.warning("adapter.refused", adapter=task.adapter, reason=words)
             equipment.refused[task.adapter] = words, self._clock.monotonic()
 
     def _server(self, equipment: _Equipment) -> AdapterServer:

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from reconciler.core.desired import DesiredState, Unit
-from reconciler.core.identifiers import ClusterName
+from reconciler.core.identifiers import ClusterName, UnitName
 from reconciler.core.kinds import Rollout
 from reconciler.core.ledger import Entry, Ledger
-from reconciler.core.outstanding import Place
+from reconciler.core.outstanding import Place, entries_by_unit
 from reconciler.core.rollouts.adapters import AdapterRoutes
 from reconciler.core.rollouts.placing import Placement, gradual, placement
 from reconciler.core.rollouts.runtimes import Found, Loaded, Runtime
@@ -88,6 +88,7 @@ class _Growing:
     ) -> None:
         self._ledgers = ledgers
         self._loaded = loaded
+        self._by_unit: dict[ClusterName, Mapping[UnitName, list[Entry]]] = {}
         self.units: dict[Place, Unit] = {}
         self.fallback: dict[Place, Unit] = {}
         self.needed: dict[Place, Unit] = {}
@@ -102,8 +103,7 @@ class _Growing:
         if at_rest and not runtime.holds:
             return
         for place, unit in desired.places_of(rollout.name):
-            loaded = self._loaded.get(place, frozenset())
-            found = Found(_entries(self._ledgers.get(unit.cluster), unit), loaded)
+            found = Found(self._entries(unit), self._loaded.get(place, frozenset()))
             where = placement(state, rollout.spec, wave=unit.stage)
             now = runtime.position(unit, where, found)
             if at_rest and not now.missing:
@@ -119,6 +119,13 @@ class _Growing:
                 self.held[place] = now.missing
             if not ended or now.missing:
                 self.unfinished[place] = unfinished_words(state) or missing_words(now.missing)
+
+    def _entries(self, unit: Unit) -> tuple[Entry, ...]:
+        """Looks through a ledger once, however many rollouts are not at rest."""
+        if unit.cluster not in self._by_unit:
+            ledger = self._ledgers.get(unit.cluster)
+            self._by_unit[unit.cluster] = entries_by_unit(ledger) if ledger else {}
+        return tuple(self._by_unit[unit.cluster].get(unit.name, ()))
 
 
 def unfinished_words(state: RolloutState) -> str:
