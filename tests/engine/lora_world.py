@@ -110,6 +110,8 @@ class LoraWorld(RolloutWorld):
         self.replicas = {name: SlowReplicas(self._respond) for name in self.clusters}
         self._allowed: set[str] = set()
         self._ready_at: dict[str, float] = {}
+        self.probe_seconds = 0.0
+        """How long a pod runs before it is ready."""
         self._by_adapter: Counter[tuple[str, str, bool]] = Counter()
 
     def declare(self, version: str, *, files: Mapping[str, str] | None = None, **said: Any) -> str:
@@ -148,7 +150,8 @@ class LoraWorld(RolloutWorld):
         return [named(version) in self.loaded[one.uid] for one in self.servers(cluster)]
 
     def _is_ready(self, uid: str) -> bool:
-        return self.clock.monotonic() >= self._ready_at.get(uid, 0.0)
+        now = self.clock.monotonic()
+        return now >= self._ready_at.setdefault(uid, now + self.probe_seconds)
 
     def shares(self, cluster: str | None = None) -> dict[str, int]:
         rules = self.rules(cluster)

@@ -19,6 +19,7 @@ from tests.engine.lora_world import (
     digest,
     named,
 )
+from tests.engine.rollout_world import model
 
 pytestmark = pytest.mark.looptime
 
@@ -185,6 +186,26 @@ async def test_a_replica_that_takes_long_keeps_no_other_without_its_adapters() -
         assert world.clock.monotonic() - at < 4.0
         await world.until_serving(engine, "v2")
         assert all(when - at < 4.0 for when, _ in world.missed)
+
+
+async def test_a_server_of_another_version_has_the_adapters_when_it_is_ready() -> None:
+    world = LoraWorld()
+    world.probe_seconds = 2.5
+    newer = {
+        "models/base.yaml": model("v1", "v2").replace("fraud", "base"),
+        "rollouts/base.yaml": SERVER.replace("version: v1", "version: v2").replace(
+            "WAVES", "{clusters: {env: one}}"
+        ),
+    }
+    async with world.running() as engine:
+        await world.until_applied(engine, world.declare("v1"))
+        await world.until(lambda: world.to("v1") > 100)
+        before = {server.uid for server in world.servers()}
+        await world.until_applied(engine, world.declare("v1", files=newer))
+        await world.until(lambda: before.isdisjoint(server.uid for server in world.servers()))
+        answered = world.to("v1")
+        await world.until(lambda: world.to("v1") > answered + 500)
+        assert (world.missed, world.strays) == ([], [])
 
 
 async def test_going_back_to_an_adapter_that_is_warm_takes_no_step() -> None:
