@@ -23,7 +23,7 @@ from reconciler.core.outstanding import Place
 from reconciler.core.rollouts.adapters import Shelf, shelf_of
 from reconciler.core.rollouts.courses import Course
 from reconciler.core.rollouts.placing import placement
-from reconciler.core.rollouts.staging import runtime_of
+from reconciler.core.rollouts.staging import missing_words, runtime_of
 from reconciler.core.rollouts.states import RolloutState, Target
 from reconciler.engine.books import Books
 from reconciler.engine.equipping import Rack, Task
@@ -115,6 +115,16 @@ class Loader:
         """By the replicas' own listings, not by objects."""
         rack = self._racks.get((unit.cluster, unit.name))
         return rack.uptime(target) if rack is not None else Uptime(trouble="not looked at yet")
+
+    def waits(self, course: Course, state: RolloutState) -> tuple[str, ...]:
+        """What a rollout waits for before its alias may lead where it stands, by cluster."""
+        found = []
+        for place, _ in course.target.places_of(state.rollout):
+            if missing := course.staged.held.get(place):
+                rack = self._racks.get(place)
+                refused = rack.uptime(state.stable).refused if rack and state.stable else ""
+                found.append(f"cluster {place[0]}: {refused or missing_words(missing)}")
+        return tuple(found)
 
     def _begin_looks(self) -> None:
         for place in [place for place, task in self._tasks.items() if task.done()]:

@@ -13,6 +13,7 @@ from datetime import datetime
 from reconciler.core.identifiers import ClusterName
 from reconciler.core.ledger import Ledger
 from reconciler.core.rollouts.reporting import RolloutStatus, rollout_status
+from reconciler.core.rollouts.states import RolloutState
 from reconciler.core.standing import ClusterFacts, Status, Unfinished, cluster_status
 from reconciler.engine.driving import Engine
 from reconciler.engine.leading import NOT_CONNECTED
@@ -100,7 +101,7 @@ class EngineStatus:
                 continue
             look = looks.get(name)
             if look is None:
-                yield rollout_status(rollout, state)
+                yield rollout_status(rollout, state, why=self._waits(state))
                 continue
             yield rollout_status(
                 rollout,
@@ -110,6 +111,11 @@ class EngineStatus:
                 verdicts=look.verdicts,
                 exposures=look.evidence.samples.exposures,
             )
+
+    def _waits(self, state: RolloutState) -> str:
+        """Why a rollout is not where it stands, though nothing moves it."""
+        course, loops = self._engine.reconciler.course, self._engine.rollouts
+        return "; ".join(loops.loader.waits(course, state)) if loops and course else ""
 
     def _clusters(self) -> AbstractSet[ClusterName]:
         """Those of the settings, and those that the commit in force wants something in."""

@@ -10,6 +10,7 @@ import pytest
 from reconciler.core.audit.records import Verb
 from reconciler.core.rollouts.states import Phase
 from reconciler.engine.driving import Engine
+from reconciler.surfaces.engine_status import EngineStatus
 from tests.engine.lora_world import (
     SERVER,
     SERVER_MODEL,
@@ -118,6 +119,8 @@ async def test_a_first_adapter_that_is_refused_gets_no_alias_and_the_next_one_do
         for _ in range(60):
             await asyncio.sleep(1.0)
             assert world.rules() == []
+        (status,) = EngineStatus(engine, repository="acme", clock=world.clock).status().rollouts
+        assert "no such file" in status.why
         await world.until_applied(engine, world.declare("v2"))
         await world.until(lambda: world.to("v2") > 100)
         assert (world.missed, world.strays, world.to("v1")) == ([], [], 0)
