@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from reconciler.core.identifiers import ClusterName, CommitSha, Digest
@@ -10,6 +11,7 @@ from reconciler.core.kinds.rollout import RolloutSpec
 from reconciler.core.manifests import digest_of
 from reconciler.core.rollouts.advancing import Decision, advance
 from reconciler.core.rollouts.observations import ClusterSight, Observation
+from reconciler.core.rollouts.placing import current_split
 from reconciler.core.rollouts.states import Failure, Kept, Phase, RolloutState, Target
 from reconciler.core.samples import Exposure, Traffic
 from reconciler.core.verdicts import Outcome, Verdict
@@ -118,8 +120,8 @@ def says(outcome: Outcome, *, gate: str = "errors", advisory: bool = False) -> V
 PASSES, FAILS, HOLDS = says(Outcome.PASS), says(Outcome.FAIL), says(Outcome.HOLD)
 
 
-def answered(requests: int) -> Exposure:
-    return Exposure(Traffic.WEIGHT, 0.05, 19 * requests, 0, requests, 0)
+def answered(requests: int, traffic: Traffic = Traffic.WEIGHT) -> Exposure:
+    return Exposure(traffic, 0.05, 19 * requests, 0, requests, 0)
 
 
 def look(
@@ -144,5 +146,9 @@ def after(
     waves: int = 1,
     later: float = 1.0,
 ) -> Decision:
-    """What is decided some seconds after the position began."""
-    return advance(state, by or spec(waves=waves), seen, waves=waves, now=NOW + later)
+    """What is decided some seconds after the position began, on requests of its own traffic."""
+    declared = by or spec(waves=waves)
+    traffic = current_split(state, declared).traffic or Traffic.WEIGHT
+    own = tuple(replace(exposure, traffic=traffic) for exposure in seen.exposures)
+    seen = replace(seen, exposures=own)
+    return advance(state, declared, seen, waves=waves, now=NOW + later)

@@ -15,7 +15,7 @@ from reconciler.core.identifiers import ClusterName
 from reconciler.core.kinds.rollout import RolloutSpec
 from reconciler.core.rollouts.advancing import Move, advance
 from reconciler.core.rollouts.observations import ClusterSight, Observation
-from reconciler.core.rollouts.placing import Placement, placement
+from reconciler.core.rollouts.placing import Placement, current_split, placement
 from reconciler.core.rollouts.revising import first_state, revised
 from reconciler.core.rollouts.states import Phase, RolloutState, Target, state_from_json, state_json
 from reconciler.core.rollouts.traffic import ALL_TRAFFIC
@@ -150,7 +150,8 @@ class Walk(RuleBasedStateMachine):
         clusters = {ClusterName("one"): one}
         if self.state.candidate is None or self.state.wave > 0:
             clusters[ClusterName("two")] = two
-        self.seen(Observation(clusters, (answered(requests),), verdicts))
+        traffic = current_split(self.state, self.spec).traffic or Traffic.WEIGHT
+        self.seen(Observation(clusters, (answered(requests, traffic),), verdicts))
 
     @rule(looks=st.integers(1, 6))
     def all_is_well(self, looks: int) -> None:
