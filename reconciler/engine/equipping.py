@@ -78,12 +78,14 @@ class Rack:
     def __init__(self, replicas: Replicas, clock: Clock) -> None:
         self._replicas = replicas
         self._clock = clock
-        self._shelf: Shelf | None = None
+        self.shelf: Shelf | None = None
         self._equipment: dict[str, _Equipment] = {}
         self._surplus_since: dict[str, float] = {}
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._turns = asyncio.Semaphore(CONCURRENCY)
         self.trouble = "its replicas were not asked yet"
+        self.told: set[Task] = set()
+        """Those that are in the audit log and did not come true yet."""
 
     async def look(self, shelf: Shelf) -> None:
         """Ask every replica what it has. Raises FairleadError when they cannot be found.
@@ -94,7 +96,7 @@ class Rack:
             self._busy.pop(uid).result()
         labels = shelf.answering.labels
         found = await self._replicas.find(shelf.namespace, labels, starting=True)
-        self._shelf = shelf
+        self.shelf = shelf
         known = self._equipment
         self._equipment = {one.uid: known.get(one.uid) or _Equipment(one) for one in found}
         for replica in found:
@@ -103,6 +105,7 @@ class Rack:
             for adapter in equipment.refused.keys() - shelf.digests.keys():
                 del equipment.refused[adapter]
         await bounded(list(self._equipment.values()), self._list, limit=CONCURRENCY)
+        self._forget_done()
         now = self._clock.monotonic()
         surplus = {a for e in self._equipment.values() for a in e.listed if shelf.is_surplus(a)}
         self._surplus_since = {a: self._surplus_since.get(a, now) for a in surplus}
@@ -128,6 +131,16 @@ class Rack:
             equipping = self._equip(self._equipment[uid], wanted)
             self._busy[uid] = asyncio.create_task(equipping, name=f"equip {uid}")
         await asyncio.wait(self._busy.values(), timeout=PATIENCE_SECONDS)
+        self._forget_done()
+
+    def is_clear(self) -> bool:
+        """Whether every replica told at the last look that nothing of ours is left."""
+        shelf = self.shelf
+        assert shelf is not None, "asked after a look"
+        return all(
+            not equipment.silent and not any(map(shelf.is_ours, equipment.listed))
+            for equipment in self._equipment.values()
+        )
 
     def cancel(self) -> None:
         """End what still goes on, as soon as it can."""
@@ -139,17 +152,12 @@ class Rack:
         self.cancel()
         await asyncio.gather(*self._busy.values(), return_exceptions=True)
 
-    def is_done(self, task: Task) -> bool:
-        """Whether it came true, or its replica is gone."""
-        equipment = self._equipment.get(task.uid)
-        return equipment is None or (task.adapter in equipment.listed) == (task.verb == "load")
-
     def uptime(self, target: Target) -> Uptime:
         """Of a version, as every ready replica told at the last look."""
-        if self.trouble or self._shelf is None:
+        if self.trouble or self.shelf is None:
             return Uptime(trouble=self.trouble)
-        adapter, digest = self._shelf.name(target), target.build
-        if self._shelf.digests.get(adapter, digest) != digest:
+        adapter, digest = self.shelf.name(target), target.build
+        if self.shelf.digests.get(adapter, digest) != digest:
             return Uptime(refused=f"{adapter} is the name of another artifact")
         ready = self._ready()
         objections = [e.objection(adapter, digest) for e in ready]
@@ -165,7 +173,7 @@ class Rack:
 
         One that refuses an adapter would keep even a failing version in place of it.
         """
-        shelf = self._shelf
+        shelf = self.shelf
         assert shelf is not None, "asked after a look"
         found, ready = set(), self._ready()
         for adapter, digest in shelf.digests.items():
@@ -179,17 +187,25 @@ class Rack:
         return [equipment for equipment in self._equipment.values() if equipment.replica.ready]
 
     def _tasks_of(self, equipment: _Equipment, *, may_unload: bool) -> Iterator[Task]:
-        assert self._shelf is not None, "asked after a look"
+        assert self.shelf is not None, "asked after a look"
         now = self._clock.monotonic()
         replica = equipment.replica
         for adapter, since in self._surplus_since.items():
             if may_unload and adapter in equipment.listed and now - since >= DRAIN_SECONDS:
                 yield Task("unload", adapter, replica.uid, replica.name)
-        for adapter in self._shelf.digests:
+        for adapter in self.shelf.digests:
             _, refused_at = equipment.refused.get(adapter, ("", now - REFUSED_SECONDS))
             if adapter not in equipment.listed and now - refused_at >= REFUSED_SECONDS:
-                path = self._shelf.path(adapter)
+                path = self.shelf.path(adapter)
                 yield Task("load", adapter, replica.uid, replica.name, path)
+
+    def _forget_done(self) -> None:
+        """Forget what came true, or whose replica is gone: done again, it is news."""
+        self.told = {task for task in self.told if not self._is_done(task)}
+
+    def _is_done(self, task: Task) -> bool:
+        equipment = self._equipment.get(task.uid)
+        return equipment is None or (task.adapter in equipment.listed) == (task.verb == "load")
 
     async def _equip(self, equipment: _Equipment, tasks: Sequence[Task]) -> None:
         async with self._turns:
@@ -219,5 +235,5 @@ class Rack:
             equipment.refused[task.adapter] = words, self._clock.monotonic()
 
     def _server(self, equipment: _Equipment) -> AdapterServer:
-        assert self._shelf is not None, "asked after a look"
-        return AdapterServer(self._replicas, equipment.replica, self._shelf.answering.port)
+        assert self.shelf is not None, "asked after a look"
+        return AdapterServer(self._replicas, equipment.replica, self.shelf.answering.port)

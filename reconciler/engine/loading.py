@@ -16,7 +16,7 @@ import structlog
 from reconciler.core.audit.records import AuditRecord, Phase, Verb
 from reconciler.core.desired import Unit
 from reconciler.core.errors import FairleadError
-from reconciler.core.identifiers import ClusterName
+from reconciler.core.identifiers import ClusterName, CommitSha
 from reconciler.core.ledger import Standing
 from reconciler.core.manifests import JsonObject, JsonValue
 from reconciler.core.outstanding import Place
@@ -67,6 +67,18 @@ class _Stand:
         ]
 
 
+@dataclass(frozen=True, slots=True)
+class _Errand:
+    """A look at a rack, for the rollout in a place, and on behalf of a commit."""
+
+    rack: Rack
+    shelf: Shelf
+    place: Place
+    commit: CommitSha
+    session: ClusterSession
+    may_unload: bool
+
+
 class Loader:
     """Loads and unloads. `on_loaded` is told when a position need not wait any longer; it must not
     block. Implements Uptimes."""
@@ -91,8 +103,9 @@ class Loader:
         self._context = context
         self._on_loaded = on_loaded
         self._racks: dict[Place, Rack] = {}
-        self._tasks: dict[Place, asyncio.Task[None]] = {}
-        self._told: dict[Place, set[Task]] = {}
+        self._left: dict[Rack, Place] = {}
+        """Those of rollouts that have gone, or lead their alias elsewhere now."""
+        self._tasks: dict[Place | Rack, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
         """Look for ever. Ends only by cancellation or a bug."""
@@ -104,7 +117,8 @@ class Loader:
             for task in self._tasks.values():
                 task.cancel()
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-            await asyncio.gather(*(rack.close() for rack in self._racks.values()))
+            racks = (*self._racks.values(), *self._left)
+            await asyncio.gather(*(rack.close() for rack in racks))
 
     def uptime(
         self,
@@ -127,22 +141,26 @@ class Loader:
         return tuple(found)
 
     def _begin_looks(self) -> None:
-        for place in [place for place, task in self._tasks.items() if task.done()]:
-            self._tasks.pop(place).result()
-        stands = {stand.place: stand for stand in self._stands()}
+        for key in [key for key, task in self._tasks.items() if task.done()]:
+            self._tasks.pop(key).result()
+        course = self._reconciler.course
+        if course is None:
+            return
+        stands = {stand.place: stand for stand in self._stands(course)}
         for place in self._racks.keys() - stands.keys() - self._tasks.keys():
-            self._racks.pop(place).cancel()
-            self._told.pop(place, None)
+            self._leave(self._racks.pop(place), place)
             self._positions.loaded.pop(place, None)
         for place in stands.keys() - self._tasks.keys():
             # A slow server delays its own adapters only.
             looking = self._look(stands[place])
             self._tasks[place] = asyncio.create_task(looking, name=f"adapters {place}")
+        for rack, place in self._left.items():
+            session = self._leader.sessions.get(place[0])
+            if rack not in self._tasks and session is not None:
+                clearing = self._clear(rack, place, course, session)
+                self._tasks[rack] = asyncio.create_task(clearing, name=f"adapters left {place}")
 
-    def _stands(self) -> Iterator[_Stand]:
-        course = self._reconciler.course
-        if course is None:
-            return
+    def _stands(self, course: Course) -> Iterator[_Stand]:
         states = self._positions.states()
         for name in course.states.keys() & states.keys():
             if runtime_of(course.target, course.target.rollouts[name]).holds:
@@ -152,25 +170,57 @@ class Loader:
 
     async def _look(self, stand: _Stand) -> None:
         place = stand.place
-        replicas = self._replicas[stand.unit.cluster]
-        rack = self._racks.setdefault(place, Rack(replicas, self._clock))
-        try:
-            shelf = self._shelf(stand)
-            await rack.look(shelf)
-            tasks = rack.tasks(may_unload=self._is_in_place(stand))
-            if tasks:
-                stand.session.tenure.require()
-                await self._record(stand, shelf, tasks)
-                await rack.carry_out(tasks)
-            rack.trouble = ""
-        except FairleadError as error:
-            rack.trouble = error.message
+        shelf = self._shelf(stand)
+        rack = self._racks.get(place)
+        if rack is not None and rack.shelf is not None and not rack.shelf.is_beside(shelf):
+            self._leave(rack, place)
+            rack = None
+        if rack is None:
+            rack = self._racks[place] = Rack(self._replicas[stand.unit.cluster], self._clock)
+        commit = stand.course.target.commit
+        in_place = self._is_in_place(stand)
+        if not await self._run(_Errand(rack, shelf, place, commit, stand.session, in_place)):
             return
-        self._told[place] = {task for task in self._told.get(place, ()) if not rack.is_done(task)}
         self._positions.loaded[place] = rack.loaded()
         held = stand.course.staged.held.get(place)
         if held is not None and held <= self._positions.loaded[place]:
             self._on_loaded()
+
+    def _leave(self, rack: Rack, place: Place) -> None:
+        if rack.shelf is not None:  # else nobody was ever asked
+            self._left[rack] = place
+
+    async def _clear(
+        self, rack: Rack, place: Place, course: Course, session: ClusterSession
+    ) -> None:
+        """Unload what a rollout has left behind, unless another one has taken it over."""
+        assert rack.shelf is not None, "a rack is left after a look"
+        ledger = self._books.ledger(place[0])
+        entries = [entry for entry in ledger.entries.values() if entry.unit == place[1]]
+        shelf = rack.shelf.emptied(entries)
+        others = (other.shelf for where, other in self._racks.items() if where[0] == place[0])
+        taken_over = any(other is not None and other.is_beside(shelf) for other in others)
+        errand = _Errand(rack, shelf, place, course.target.commit, session, may_unload=True)
+        done = taken_over or (await self._run(errand) and rack.is_clear())
+        if done:
+            rack.cancel()
+            del self._left[rack]
+
+    async def _run(self, errand: _Errand) -> bool:
+        """Look at a rack, and do what follows from it. False when nobody could be asked."""
+        rack = errand.rack
+        try:
+            await rack.look(errand.shelf)
+            tasks = rack.tasks(may_unload=errand.may_unload)
+            if tasks:
+                errand.session.tenure.require()
+                await self._record(errand, tasks)
+                await rack.carry_out(tasks)
+            rack.trouble = ""
+        except FairleadError as error:
+            rack.trouble = error.message
+            return False
+        return True
 
     def _shelf(self, stand: _Stand) -> Shelf:
         rollout = stand.course.target.rollouts[stand.state.rollout]
@@ -191,26 +241,25 @@ class Loader:
             and stand.course_state.place == stand.state.place
         )
 
-    async def _record(self, stand: _Stand, shelf: Shelf, tasks: Sequence[Task]) -> None:
+    async def _record(self, errand: _Errand, tasks: Sequence[Task]) -> None:
         """Write down, once, what is asked of which replicas. What fails is asked again."""
-        told = self._told.setdefault(stand.place, set())
         news: dict[tuple[str, str], list[JsonValue]] = {}
         for task in tasks:
-            if task not in told:
+            if task not in errand.rack.told:
                 news.setdefault((task.verb, task.adapter), []).append(task.replica)
         if not news:
             return
-        records = [self._told_of(stand, shelf, *what, replicas) for what, replicas in news.items()]
-        await self._books.write(records)
-        told.update(tasks)
+        await self._books.write([self._record_of(errand, *what, to) for what, to in news.items()])
+        errand.rack.told.update(tasks)
         for (verb, adapter), replicas in news.items():
             log.info(f"adapter.{verb}", adapter=adapter, replicas=len(replicas))
 
-    def _told_of(
-        self, stand: _Stand, shelf: Shelf, verb: str, adapter: str, replicas: list[JsonValue]
+    def _record_of(
+        self, errand: _Errand, verb: str, adapter: str, replicas: list[JsonValue]
     ) -> AuditRecord:
+        shelf, (cluster, unit) = errand.shelf, errand.place
         detail: JsonObject = {
-            "rollout": stand.state.rollout,
+            "rollout": unit.removeprefix("rollout/"),
             "server": shelf.lora.server,
             "adapter": adapter,
             "replicas": replicas,
@@ -220,12 +269,12 @@ class Loader:
         return AuditRecord(
             time=self._clock.now(),
             repository=self._context.repository,
-            commit=stand.course.target.commit,
+            commit=errand.commit,
             actor=self._context.actor,
             verb=Verb.ROLLOUT,
             phase=Phase.DECISION,
-            cluster=stand.unit.cluster,
-            unit=stand.unit.name,
+            cluster=cluster,
+            unit=unit,
             result=verb,
             detail=detail,
         )

@@ -287,6 +287,29 @@ async def test_an_alias_moves_to_another_server_after_that_has_its_adapters() ->
         assert world.rules()[0]["backendRefs"][0]["name"] == "other"
         await world.until(lambda: world.to("v1") > 1000)
         assert (world.missed, world.strays) == ([], [])
+        await world.until(lambda: world.has("v1") == [False, False])
+        assert all(named("v1") in world.loaded[one.uid] for one in world.servers(name="other"))
+
+
+async def test_an_alias_that_is_renamed_leaves_nothing_behind() -> None:
+    world = LoraWorld()
+    async with world.running() as engine:
+        await world.until_applied(engine, world.declare("v1"))
+        renamed = adapters("v1", digests={}).replace("alias: fraud", "alias: risk")
+        await world.until_applied(engine, world.declare("v1", files={"models/fraud.yaml": renamed}))
+        risk = named("v1").replace("fraud", "risk")
+        await world.until(
+            lambda: all(world.loaded[s.uid].keys() == {risk} for s in world.servers())
+        )
+
+
+async def test_a_rollout_that_is_removed_takes_its_adapters_along() -> None:
+    world = LoraWorld()
+    async with world.running() as engine:
+        await world.until_applied(engine, world.declare("v1"))
+        world.push({"models/fraud.yaml": None, "rollouts/fraud.yaml": None})
+        await world.until(lambda: world.has("v1") == [False, False])
+        assert world.rules() == []
 
 
 async def test_loads_and_unloads_are_in_the_log_once() -> None:

@@ -80,8 +80,8 @@ class AdapterRoutes:
 class Shelf:
     """The adapters that the replicas of one server are to have for one rollout in one cluster.
 
-    `digests` are those to load, by name, and `routed` the names in the route as it was last
-    applied.
+    `digests` are those to load, by name, and `routed` the names that the route, as it was last
+    applied, leads to this server with.
     """
 
     namespace: str
@@ -99,10 +99,26 @@ class Shelf:
     def as_loaded(self, adapter: str) -> Loaded:
         return Loaded(self.namespace, self.lora.server, adapter)
 
+    def is_ours(self, adapter: str) -> bool:
+        """Whatever else is loaded is of others."""
+        return adapter.startswith(adapter_name(self.lora.alias, Digest("")))
+
     def is_surplus(self, adapter: str) -> bool:
-        """Whether it is ours and nobody needs it. Whatever else is loaded is not ours."""
-        is_ours = adapter.startswith(adapter_name(self.lora.alias, Digest("")))
-        return is_ours and adapter not in self.digests and adapter not in self.routed
+        """Whether it is ours and nobody needs it."""
+        needed = adapter in self.digests or adapter in self.routed
+        return self.is_ours(adapter) and not needed
+
+    def is_beside(self, other: Shelf) -> bool:
+        """Whether both are for the same names on the same servers."""
+        return (self.namespace, self.lora.server, self.lora.alias) == (
+            other.namespace,
+            other.lora.server,
+            other.lora.alias,
+        )
+
+    def emptied(self, entries: Iterable[Entry]) -> Shelf:
+        """The shelf when nothing of it is needed any more, but for what a route still names."""
+        return replace(self, digests={}, routed=_routed(entries, self.lora.server))
 
 
 def shelf_of(
@@ -113,13 +129,19 @@ def shelf_of(
     digests: dict[str, Digest] = {}
     for target in targets:
         digests.setdefault(adapter_name(lora.alias, target.build), target.build)
-    applied = [e.applied.manifest for e in entries if e.applied is not None]
     return Shelf(
         namespace=rollout.spec.namespace,
         lora=lora,
         answering=AdapterRoutes().answering(desired, rollout, targets[0]),
         digests=digests,
-        routed=frozenset(adapter_of(backend) for _, backend in _backends(applied)),
+        routed=_routed(entries, lora.server),
+    )
+
+
+def _routed(entries: Iterable[Entry], server: str) -> frozenset[str]:
+    applied = [e.applied.manifest for e in entries if e.applied is not None]
+    return frozenset(
+        adapter_of(backend) for _, backend in _backends(applied) if backend["name"] == server
     )
 
 
