@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 
 from reconciler.core.audit.records import Verb
+from reconciler.core.errors import Unavailable
 from reconciler.core.rollouts.states import Phase
+from reconciler.core.samples import EvaluationResult
 from reconciler.engine.driving import Engine
+from reconciler.ports import Comparison
 from reconciler.surfaces.engine_status import EngineStatus
 from tests.engine.lora_world import (
     SERVER,
@@ -20,9 +23,21 @@ from tests.engine.lora_world import (
     digest,
     named,
 )
-from tests.engine.rollout_world import model
+from tests.engine.rollout_world import GATE, model
 
 pytestmark = pytest.mark.looptime
+
+GOLDEN = {
+    "gates/answers.yaml": GATE.replace("name: errors", "name: answers").replace(
+        "{errorRate: {atMost: 5%}}", "{evaluation: {name: golden}}"
+    ),
+    "evaluations/golden.yaml": """\
+apiVersion: fairlead.dev/v1alpha1
+kind: Evaluation
+metadata: {name: golden}
+spec: {owner: team-risk, golden: {items: [{name: one, request: {prompt: hello}, answer: 1}]}}
+""",
+}
 
 
 async def started(world: LoraWorld, engine: Engine, **said: Any) -> None:
@@ -310,6 +325,43 @@ async def test_a_rollout_that_is_removed_takes_its_adapters_along() -> None:
         world.push({"models/fraud.yaml": None, "rollouts/fraud.yaml": None})
         await world.until(lambda: world.has("v1") == [False, False])
         assert world.rules() == []
+
+
+async def test_an_adapter_stays_loaded_for_as_long_as_a_route_leads_to_it() -> None:
+    world = LoraWorld()
+    async with world.running() as engine:
+        await started(world, engine)
+        await world.until(lambda: world.shares() == {"v1": 95, "v2": 5})
+        for verb in ("apply", "dry-run"):
+            world.cluster.fail(Unavailable("connection refused"), verb=verb, times=7)
+        world.errors["v2"] = 0.5
+        await world.until(lambda: world.state(engine).failure is not None)
+        need_not_stay = False
+        while "v2" in world.shares():
+            assert world.has("v2") == [True, True]
+            need_not_stay = need_not_stay or not world.state(engine).kept
+            await asyncio.sleep(0.5)
+        assert need_not_stay, "the API server was not away for long enough"
+        await world.until(lambda: world.has("v2") == [False, False])
+        assert world.missed == []
+
+
+class AskingWorld(LoraWorld):
+    """Its evaluations ask both versions."""
+
+    async def evaluate(self, evaluation: Any, versions: Comparison) -> EvaluationResult:
+        for ask in (versions.ask_stable, versions.ask_candidate):
+            await ask({"prompt": "hello"})
+        return await super().evaluate(evaluation, versions)
+
+
+async def test_evaluations_ask_each_adapter_by_its_name() -> None:
+    world = AskingWorld()
+    async with world.running() as engine:
+        await started(world, engine, gates="[errors, answers]", files=GOLDEN)
+        await world.until_serving(engine, "v2")
+    asked = [one.body for one in world.replicas["one"].asked if one.path == "/v1/completions"]
+    assert asked == [{"prompt": "hello", "model": named(version)} for version in ("v1", "v2")]
 
 
 async def test_loads_and_unloads_are_in_the_log_once() -> None:
