@@ -27,6 +27,14 @@ from tests.engine.rollout_world import GATE, model
 
 pytestmark = pytest.mark.looptime
 
+OTHER = {
+    "models/other.yaml": SERVER_MODEL.replace("base", "other"),
+    "rollouts/other.yaml": SERVER.replace("base", "other").replace(
+        "WAVES", "{clusters: {env: one}}"
+    ),
+}
+"""A second server."""
+
 GOLDEN = {
     "gates/answers.yaml": GATE.replace("name: errors", "name: answers").replace(
         "{errorRate: {atMost: 5%}}", "{evaluation: {name: golden}}"
@@ -136,6 +144,7 @@ async def test_a_first_adapter_that_is_refused_gets_no_alias_and_the_next_one_do
             assert world.rules() == []
         (status,) = EngineStatus(engine, repository="acme", clock=world.clock).status().rollouts
         assert "no such file" in status.why
+        assert [told[:2] for told in await loads_told(world)] == [("load", named("v1"))]
         await world.until_applied(engine, world.declare("v2"))
         await world.until(lambda: world.to("v2") > 100)
         assert (world.missed, world.strays, world.to("v1")) == ([], [], 0)
@@ -288,22 +297,33 @@ async def test_a_later_wave_loads_when_its_turn_comes() -> None:
 
 async def test_an_alias_moves_to_another_server_after_that_has_its_adapters() -> None:
     world = LoraWorld()
-    other = {
-        "models/other.yaml": SERVER_MODEL.replace("base", "other"),
-        "rollouts/other.yaml": SERVER.replace("base", "other").replace(
-            "WAVES", "{clusters: {env: one}}"
-        ),
-    }
     async with world.running() as engine:
-        await world.until_applied(engine, world.declare("v1", files=other))
+        await world.until_applied(engine, world.declare("v1", files=OTHER))
         moved = adapters("v1", digests={}).replace("server: base", "server: other")
-        commit = world.declare("v1", files={**other, "models/fraud.yaml": moved})
+        commit = world.declare("v1", files={**OTHER, "models/fraud.yaml": moved})
         await world.until_applied(engine, commit)
         assert world.rules()[0]["backendRefs"][0]["name"] == "other"
         await world.until(lambda: world.to("v1") > 1000)
         assert (world.missed, world.strays) == ([], [])
         await world.until(lambda: world.has("v1") == [False, False])
         assert all(named("v1") in world.loaded[one.uid] for one in world.servers(name="other"))
+
+
+async def test_no_step_is_taken_while_the_version_before_is_not_loaded_where_it_must_be() -> None:
+    world = LoraWorld()
+    async with world.running() as engine:
+        await world.until_applied(engine, world.declare("v1", files=OTHER))
+        world.refusals["v1"] = "no such file"
+        moved = adapters("v1", "v2", digests={}).replace("server: base", "server: other")
+        world.declare("v2", files={**OTHER, "models/fraud.yaml": moved})
+        await world.until(
+            lambda: all(named("v2") in world.loaded[s.uid] for s in world.servers(name="other"))
+        )
+        for _ in range(60):
+            await asyncio.sleep(1.0)
+            assert world.state(engine).phase is Phase.STARTING
+        assert world.rules()[0]["backendRefs"][0]["name"] == "base"
+        assert (world.missed, world.to("v2")) == ([], 0)
 
 
 async def test_an_alias_that_is_renamed_leaves_nothing_behind() -> None:
@@ -370,14 +390,18 @@ async def test_loads_and_unloads_are_in_the_log_once() -> None:
         await started(world, engine)
         await world.until_serving(engine, "v2")
         await world.until(lambda: world.has("v1") == [False, False])
-    told = [
-        (record.result, record.detail["adapter"], record.detail["replicas"], record.cluster)
-        for record in await world.records()
-        if record.verb is Verb.ROLLOUT and record.result in ("load", "unload")
-    ]
     both = ["base-v1-0", "base-v1-1"]
-    assert told == [
+    assert await loads_told(world) == [
         ("load", named("v1"), both, "one"),
         ("load", named("v2"), both, "one"),
         ("unload", named("v1"), both, "one"),
+    ]
+
+
+async def loads_told(world: LoraWorld) -> list[tuple[object, ...]]:
+    """Loads and unloads that are in the log."""
+    return [
+        (record.result, record.detail["adapter"], record.detail["replicas"], record.cluster)
+        for record in await world.records()
+        if record.verb is Verb.ROLLOUT and record.result in ("load", "unload")
     ]
