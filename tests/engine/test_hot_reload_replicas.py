@@ -1,4 +1,4 @@
-"""Replicas that refuse, hang, load slowly or begin anew, while adapters are rolled out onto them."""
+"""Replicas that refuse, hang, load slowly or begin anew under adapters that are rolled out."""
 
 from __future__ import annotations
 
