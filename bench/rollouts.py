@@ -200,7 +200,7 @@ class RolloutBench:
 
     def _promotions(self, users: Users, trials: int) -> tuple[list[float], int, int, int]:
         """Seconds back to the warm version, changes of weights, requests, and those dropped."""
-        steps = "{weight: 5%, requests: 20}, {weight: 50%, requests: 50}, {weight: 100%}"
+        steps = "{weight: 20%, requests: 20}, {weight: 50%, requests: 50}, {weight: 100%}"
         warm: list[float] = []
         began = time.time()
         for _ in range(trials):

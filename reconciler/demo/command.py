@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -66,29 +66,35 @@ def demo_command(example: Path, keep: bool) -> None:
             for plane in pool.map(_started, planes.values()):
                 running.callback(plane.stop)
         click.echo(f"Both are ready after {narrator.elapsed:.1f} s.")
-        workshop = Workshop(directory, example=example)
-        kubeconfigs = {name: plane.kubeconfig for name, plane in planes.items()}
-        daemon = DaemonProcess(
-            directory,
-            remote=workshop.remote,
-            kubeconfigs=kubeconfigs,
-            repository="ml-platform",
-            more={"reverts": {"email": "fairlead@example.com"}},
-        )
-        running.enter_context(daemon)
-        people = {name: Administrator(name, path) for name, path in kubeconfigs.items()}
-        releases = Releases(
-            narrator,
-            workshop=workshop,
-            daemon=daemon,
-            administrators=people,
-            gateways={name: plane.gateway_address for name, plane in planes.items()},
-        )
-        story = Story(
-            narrator, workshop=workshop, daemon=daemon, administrators=people, releases=releases
-        )
-        story.play()
+        _play(directory, example, planes, narrator, running)
         _end(narrator)
+
+
+def _play(
+    directory: Path,
+    example: Path,
+    planes: Mapping[str, ControlPlane],
+    narrator: Narrator,
+    running: ExitStack,
+) -> None:
+    workshop = Workshop(directory, example=example)
+    kubeconfigs = {name: plane.kubeconfig for name, plane in planes.items()}
+    daemon = DaemonProcess(
+        directory,
+        remote=workshop.remote,
+        kubeconfigs=kubeconfigs,
+        repository="ml-platform",
+        more={"reverts": {"email": "fairlead@example.com"}},
+    )
+    running.enter_context(daemon)
+    people = {name: Administrator(name, path) for name, path in kubeconfigs.items()}
+    gateways = {name: plane.gateway_address for name, plane in planes.items()}
+    releases = Releases(
+        narrator, workshop=workshop, daemon=daemon, administrators=people, gateways=gateways
+    )
+    Story(
+        narrator, workshop=workshop, daemon=daemon, administrators=people, releases=releases
+    ).play()
 
 
 def _started(plane: ControlPlane) -> ControlPlane:

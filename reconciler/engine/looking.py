@@ -75,8 +75,8 @@ class Looker:
         gates = {name: course.target.gates[name] for name in rollout.spec.gates}
         measurement = self._measurement(state)
         sights = self._sights.of(course, state)
-        split = _split(state, rollout)
-        await self._measure(course, state, sights, split, measurement)
+        splits = _splits(course, state, rollout)
+        await self._measure(course, state, sights, splits, measurement)
         await self._ask(course.target, state, sights, gates, measurement)
         at = now()
         if any(sight.down for sight in sights.values()):
@@ -87,7 +87,7 @@ class Looker:
             state=replace(state, counts=dict(measurement.counts)),
             spec=rollout.spec,
             gates={name: gate.spec for name, gate in gates.items()},
-            samples=measurement.samples(state, rollout.spec, split),
+            samples=measurement.samples(state, rollout.spec, splits),
             waves=1 + max(unit.stage for _, unit in course.target.places_of(rollout.name)),
             now=at,
             clusters={name: sight.cluster for name, sight in sights.items()},
@@ -112,10 +112,9 @@ class Looker:
         course: Course,
         state: RolloutState,
         sights: Mapping[ClusterName, Sight],
-        split: Split,
+        splits: Mapping[ClusterName, Split],
         measurement: Measurement,
     ) -> None:
-        turn = _turn(course, state) if split.traffic is not None else frozenset()
         subject = Subject.of(course.target, state)
         readings: dict[ClusterName, Readings] = {}
 
@@ -125,9 +124,9 @@ class Looker:
         await together(
             read(name)
             for name, sight in sights.items()
-            if name in turn and (name in measurement.counts or _is_in_place(sight))
+            if name in splits and (name in measurement.counts or _is_in_place(sight))
         )
-        measurement.take(split, readings)
+        measurement.take(splits, readings)
 
     async def _ask(
         self,
@@ -169,18 +168,19 @@ class Looker:
         )
 
 
-def _split(state: RolloutState, rollout: Rollout) -> Split:
-    """The traffic of the version that is judged, where it is its turn."""
-    return ALL_TRAFFIC if state.phase is Phase.WATCHED else current_split(state, rollout.spec)
+def _splits(course: Course, state: RolloutState, rollout: Rollout) -> Mapping[ClusterName, Split]:
+    """The traffic of the version that is judged, in the clusters where it has any.
 
-
-def _turn(course: Course, state: RolloutState) -> frozenset[ClusterName]:
-    """The clusters in which requests are counted."""
-    return frozenset(
-        unit.cluster
-        for _, unit in course.target.places_of(state.rollout)
-        if state.phase is Phase.WATCHED or unit.stage == state.wave
-    )
+    Clusters of earlier waves have given it everything, and are watched for as long as it goes on.
+    """
+    current = current_split(state, rollout.spec)
+    found: dict[ClusterName, Split] = {}
+    for _, unit in course.target.places_of(state.rollout):
+        if state.phase is Phase.WATCHED or unit.stage < state.wave:
+            found[unit.cluster] = ALL_TRAFFIC
+        elif unit.stage == state.wave and current.traffic is not None:
+            found[unit.cluster] = current
+    return found
 
 
 def _is_in_place(sight: Sight) -> bool:

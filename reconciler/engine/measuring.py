@@ -46,27 +46,26 @@ class Measurement:
             self._place = state.place
             self.counts = dict(state.counts)
 
-    def take(self, split: Split, readings: Mapping[ClusterName, Readings]) -> None:
+    def take(
+        self, splits: Mapping[ClusterName, Split], readings: Mapping[ClusterName, Readings]
+    ) -> None:
         """Take in a look at the replicas of clusters whose gateways do as the position says."""
         self._trouble = "; ".join(r.trouble for _, r in sorted(readings.items()) if r.trouble)
         for name, reading in readings.items():
             count = counted(self.counts.get(name), reading)
             if count is not None:
                 self.counts[name] = count
-        if split.traffic is not None and split.traffic.random:
-            self._histograms.take(readings)
-        else:
-            self._histograms.pass_over(readings)
+        random = {name for name in readings if splits[name].random}
+        self._histograms.take({name: readings[name] for name in random})
+        self._histograms.pass_over({name: readings[name] for name in readings.keys() - random})
 
-    def samples(self, state: RolloutState, spec: RolloutSpec, split: Split) -> Samples:
+    def samples(
+        self, state: RolloutState, spec: RolloutSpec, splits: Mapping[ClusterName, Split]
+    ) -> Samples:
         """All of it, as gates judge it: the exposures of earlier steps first."""
-        exposures = state.exposures
-        if split.traffic is not None:
-            exposures += tuple(
-                exposure_of(split, count) for _, count in sorted(self.counts.items())
-            )
+        counts = [(splits[name], self.counts[name]) for name in sorted(self.counts.keys() & splits)]
         return Samples(
-            exposures=exposures,
+            exposures=(*state.exposures, *(exposure_of(*count) for count in counts)),
             signals=self._histograms.signals(),
             latencies=self._histograms.latencies(),
             evaluations=self.evaluations.results(),

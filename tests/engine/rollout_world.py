@@ -105,6 +105,8 @@ class RolloutWorld(World):
         self.rate = rate
         self.cohort = 0.1
         self.errors: dict[str, float] = {}
+        self.failing_clusters: dict[str, float] = {}
+        """Share of failed requests to versions later than v1, by cluster."""
         self.answered: Counter[tuple[str, str, bool]] = Counter()
         self.ways: dict[str, list[str]] = {name: [] for name in self.names}
         self.previews: list[dict[str, str]] = []
@@ -283,7 +285,10 @@ class RolloutWorld(World):
         ]
         if not up:
             return True
-        failed = self._random.random() < self.errors.get(version, 0.0)
+        share = self.errors.get(version, 0.0)
+        if version != "v1":
+            share = max(share, self.failing_clusters.get(cluster, 0.0))
+        failed = self._random.random() < share
         counters = self._counters[self._random.choice(up).uid]
         counters["failure" if failed else "success"] += 1
         return failed

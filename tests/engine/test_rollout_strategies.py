@@ -88,6 +88,19 @@ async def test_a_commit_that_goes_back_on_the_way_ends_the_rollout_without_a_fai
         assert world.state(engine).failure is None
 
 
+async def test_steps_that_a_commit_shortens_do_not_bring_all_the_traffic_at_once() -> None:
+    world = RolloutWorld()
+    async with world.running() as engine:
+        await started(world, engine)
+        await world.until(lambda: world.shares() == {"v1": 75, "v2": 25})
+        world.rate = 0.0
+        short = "    canary: {steps: [{weight: 10%}, {weight: 100%}]}\n"
+        world.declare("v2", strategy=short)
+        await world.until(lambda: world.shares() == {"v1": 90, "v2": 10})
+        await asyncio.sleep(60)
+        assert "v2 100" not in world.ways["one"]
+
+
 async def test_other_commits_do_not_disturb_a_rollout() -> None:
     world = RolloutWorld()
     async with world.running() as engine:

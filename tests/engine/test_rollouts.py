@@ -198,6 +198,16 @@ async def test_an_abort_in_one_wave_takes_all_clusters_back() -> None:
         assert world.state(engine).failure.step.startswith("wave 2")
 
 
+async def test_a_wave_that_has_everything_is_judged_while_the_next_one_steps() -> None:
+    world = RolloutWorld("staging", "production")
+    async with world.running() as engine:
+        await started(world, engine)
+        await world.until(lambda: world.shares("production") == {"v1": 95, "v2": 5})
+        world.failing_clusters["staging"] = 0.3
+        await world.until_serving(engine, "v1")
+        assert "with all traffic" in world.state(engine).failure.reason
+
+
 async def test_a_version_whose_replicas_go_down_is_taken_back() -> None:
     world = RolloutWorld()
     async with world.running() as engine:

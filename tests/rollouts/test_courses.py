@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from reconciler.core.identifiers import Digest
 from reconciler.core.manifests import JsonObject
 from reconciler.core.rollouts.courses import Courses
+from reconciler.core.rollouts.placing import gradual, steps_digest
 from reconciler.core.rollouts.states import Failure, Phase, RolloutState, state_json
 from tests.rollouts.builders import NOW
 from tests.rollouts.commits import STAGING, UNIT, declared, ledgers, target, unit_of, weights
@@ -42,11 +44,22 @@ def test_a_journal_that_was_lost_begins_from_what_serves() -> None:
     assert (state.stable.version, state.candidate) == ("v1", V2)
 
 
-@pytest.mark.parametrize("state", [STEPPING, FAILED, replace(SETTLED, stable=V2, proven=(V2,))])
+CANARY = gradual(SECOND.rollouts["fraud"].spec.strategy)
+ON_ITS_WAY = replace(STEPPING, steps=steps_digest(CANARY))
+
+
+@pytest.mark.parametrize("state", [ON_ITS_WAY, FAILED, replace(SETTLED, stable=V2, proven=(V2,))])
 def test_a_restart_is_no_news(state: RolloutState) -> None:
     course = Courses().make(SECOND, journal(state), ledgers(FIRST, SECOND), now=NOW + 99)
     assert course.states["fraud"] == state
     assert not course.news
+
+
+def test_other_steps_are_begun_from_the_first_with_their_wave() -> None:
+    other = replace(ON_ITS_WAY, steps=Digest("sha256:other"), wave=1)
+    state = Courses().make(SECOND, journal(other), ledgers(FIRST, SECOND), now=NOW).states["fraud"]
+    assert (state.phase, state.wave, state.step) == (Phase.STARTING, 1, 0)
+    assert state.candidate == V2
 
 
 def test_a_restart_divides_the_traffic_as_before() -> None:

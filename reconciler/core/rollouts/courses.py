@@ -16,8 +16,8 @@ from reconciler.core.kinds import Rollout
 from reconciler.core.ledger import Ledger
 from reconciler.core.manifests import JsonObject
 from reconciler.core.outstanding import Place
-from reconciler.core.rollouts.placing import gradual
-from reconciler.core.rollouts.revising import first_state, revised
+from reconciler.core.rollouts.placing import gradual, steps_digest
+from reconciler.core.rollouts.revising import first_state, on_steps, revised
 from reconciler.core.rollouts.runtimes import Loaded
 from reconciler.core.rollouts.staging import (
     NOTHING_LOADED,
@@ -87,12 +87,14 @@ class Courses:
         news: dict[str, JsonObject | None] = {}
         for rollout in desired.rollouts.values():
             target = self._target(desired, rollout)
-            if target is None or gradual(rollout.spec.strategy) is None:
+            strategy = gradual(rollout.spec.strategy)
+            if target is None or strategy is None:
                 continue
             before = known.get(rollout.name)
             if before is None or _has_never_served(desired, before, target, ledgers):
                 before = self._first(desired, rollout, target, ledgers)
             after = revised(before, target, gradual=True, now=now)
+            after = on_steps(after, steps_digest(strategy), now=now)
             states[rollout.name] = after
             if after is not known.get(rollout.name):
                 news[rollout.name] = state_json(after)

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from reconciler.core.identifiers import Digest
 from reconciler.core.kinds.rollout import BlueGreen, Canary, RolloutSpec, Strategy
+from reconciler.core.manifests import digest_of
 from reconciler.core.rollouts.states import Phase, RolloutState, Target
 from reconciler.core.rollouts.traffic import ALL_TRAFFIC, NO_TRAFFIC, Split, splits
 
@@ -32,6 +34,11 @@ class Placement:
 def gradual(strategy: Strategy | None) -> Canary | BlueGreen | None:
     """The strategy when it gives a new version its traffic by and by; else None."""
     return (strategy.canary or strategy.blue_green) if strategy is not None else None
+
+
+def steps_digest(strategy: Canary | BlueGreen) -> Digest:
+    """Identity of the steps, in their order. Who approves and how much is asked for may change."""
+    return digest_of("\n".join(split.words for split in splits(strategy)).encode())
 
 
 def current_split(state: RolloutState, spec: RolloutSpec) -> Split:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from reconciler.core.identifiers import Digest
 from reconciler.core.rollouts.states import Kept, Phase, RolloutState, Target
 
 DRAIN_SECONDS = 15.0
@@ -50,6 +51,28 @@ def revised(state: RolloutState, target: Target, *, gradual: bool, now: float) -
     if state.is_proven(target):
         return _gone_back(state, target, now=now)
     return _begun(state, target, now=now)
+
+
+def on_steps(state: RolloutState, steps: Digest, *, now: float) -> RolloutState:
+    """The state after a commit whose strategy has these steps.
+
+    Other ones than those that were begun are begun from the first, with the wave: the same number
+    may mean any share in them.
+    """
+    if state.candidate is None or state.steps == steps:
+        return state
+    if state.steps is None:
+        return replace(state, steps=steps)
+    return replace(
+        state,
+        phase=Phase.STARTING,
+        step=0,
+        entered=now,
+        approved_step=0,
+        steps=steps,
+        exposures=(),
+        counts={},
+    )
 
 
 def _withdrawn(state: RolloutState, *, now: float) -> RolloutState:
@@ -106,6 +129,7 @@ def _begun(state: RolloutState, target: Target, *, now: float) -> RolloutState:
         step=0,
         entered=now,
         approved_step=0,
+        steps=None,
         exposures=(),
         counts={},
         kept=tuple(entry for entry in kept if entry.target.version != target.version),

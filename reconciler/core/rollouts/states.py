@@ -110,7 +110,8 @@ class RolloutState:
 
     `stable` has the traffic that nothing else gets, and all of it after an abort. `step` counts
     from 0 within `wave`; `entered` is when it began, or when the approval that it asks for was
-    given; `approved_step` is the number of the step that was approved last, from 1. `exposures` are
+    given; `approved_step` is the number of the step that was approved last, from 1; `steps` is the
+    digest of the steps that `step` counts in. `exposures` are
     the evidence of earlier steps; `counts` those of this one, by cluster, empty until the gateways
     have taken it over. `proven` are versions that had all the traffic once and were not taken back.
     `failure` names the version that must not come again by itself.
@@ -124,6 +125,7 @@ class RolloutState:
     step: int = 0
     entered: float = 0.0
     approved_step: int = 0
+    steps: Digest | None = None
     exposures: tuple[Exposure, ...] = ()
     counts: Mapping[ClusterName, Count] = field(default_factory=dict)
     kept: tuple[Kept, ...] = ()

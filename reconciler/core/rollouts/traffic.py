@@ -36,6 +36,11 @@ class Split:
     cohort: Cohort | None = None
 
     @property
+    def random(self) -> bool:
+        """Whether both versions get requests of the same population."""
+        return self.traffic is not None and self.traffic.random
+
+    @property
     def words(self) -> str:
         """In words, for people."""
         match self.traffic:
