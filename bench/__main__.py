@@ -15,9 +15,10 @@ import click
 
 from bench.estate import Estate
 from bench.report import table
+from bench.rollouts import RolloutBench, rollout_table
 from bench.scenario import Figures, Scenario, prepared
 from bench.server import Server
-from reconciler.sandbox import BinarySettings, Components, ControlPlane, artefacts, locate
+from reconciler.sandbox import Binaries, BinarySettings, Components, ControlPlane, artefacts, locate
 from reconciler.sandbox.terminal import shown_progress
 
 
@@ -31,25 +32,44 @@ from reconciler.sandbox.terminal import shown_progress
     help="OBJECTS/UNITS, as often as wanted.",
 )
 @click.option("--rounds", default=30, show_default=True, help="Commits and drifts of each estate.")
-@click.option("--write", type=click.Path(path_type=Path), help="Write the table to this file.")
-def bench(estates: tuple[str, ...], rounds: int, write: Path | None) -> None:
-    """Measure the daemon against a real API server on this machine."""
+@click.option(
+    "--trials", default=20, show_default=True, help="Bad versions that are shipped; 0 for none."
+)
+@click.option("--write", type=click.Path(path_type=Path), help="Write the tables to this file.")
+def bench(estates: tuple[str, ...], rounds: int, trials: int, write: Path | None) -> None:
+    """Measure the daemon against a real API server and real requests on this machine."""
     with shown_progress() as progress:
         parts = Components.FULL
         binaries = locate(
-            artefacts(parts, gateway_api=False),
+            artefacts(parts, gateway_api=True, gateway=trials > 0),
             BinarySettings.from_environment(os.environ),
             progress=progress,
         )
+    text = _estates(binaries, estates, rounds=rounds)
+    if trials:
+        text += f"\n{_rollouts(binaries, trials=trials)}"
+    click.echo(text)
+    if write:
+        write.write_text(text)
+
+
+def _rollouts(binaries: Binaries, *, trials: int) -> str:
+    with (
+        ControlPlane(binaries, components=Components.FULL, gateway=True) as plane,
+        tempfile.TemporaryDirectory(prefix="fairlead-bench-") as directory,
+    ):
+        bench = RolloutBench(plane, Path(directory), lambda text: click.echo(f"  {text}…"))
+        return rollout_table(bench.measure(trials=trials))
+
+
+def _estates(binaries: Binaries, estates: tuple[str, ...], *, rounds: int) -> str:
+    parts = Components.FULL
     measured = []
     for estate in estates:
         objects, units = map(int, estate.split("/"))
         with ControlPlane(binaries, components=parts, gateway_api=False) as plane:
             measured.append(_measure(plane, objects=objects, units=units, rounds=rounds))
-    text = table(measured, machine=_machine())
-    click.echo(text)
-    if write:
-        write.write_text(text)
+    return table(measured, machine=_machine())
 
 
 def _measure(plane: ControlPlane, *, objects: int, units: int, rounds: int) -> Figures:

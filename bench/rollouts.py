@@ -26,7 +26,7 @@ from reconciler.demo.evidence import Administrator
 from reconciler.demo.users import Users
 from reconciler.demo.workshop import Workshop
 from reconciler.sandbox import ControlPlane
-from reconciler.sandbox.traffic import Cohort
+from reconciler.sandbox.traffic import Cohort, Traffic
 
 MODEL, NAMESPACE, HOST = "bench", "bench-models", "bench.example.com"
 ROUTE = ObjectKey("gateway.networking.k8s.io", "HTTPRoute", NAMESPACE, MODEL)
@@ -176,8 +176,11 @@ class RolloutBench:
         return RolloutFigures(hard, fifth, twentieth, warm, moved, requests, dropped, kills, wrong)
 
     def _users(self, *, rate: float) -> Users:
+        def send(address: str) -> Traffic:
+            return Traffic(address, MODEL, host=HOST, rate=rate, cohorts=EVERYBODY)
+
         gateways = {"bench": self._plane.gateway_address}
-        return Users(gateways, model=MODEL, host=HOST, rate=rate, cohorts=EVERYBODY)
+        return Users(gateways, send, host=HOST, path=f"/v2/models/{MODEL}/ready")
 
     def _aborts(self, users: Users, trials: int, *, share: int, faults: str) -> Aborts:
         found = Aborts()

@@ -6,17 +6,21 @@ they get. The invariant: what is told of answers is what the users counted.
 
 from __future__ import annotations
 
+import re
 import textwrap
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from reconciler.core.identifiers import Digest
+from reconciler.core.rendering.lora import adapter_name
 from reconciler.demo.daemon_process import DaemonProcess, Status, fairlead
 from reconciler.demo.evidence import Administrator
 from reconciler.demo.narration import WIDTH, Narrator, StepFailed
+from reconciler.demo.questions import Questions
 from reconciler.demo.users import Users
 from reconciler.demo.workshop import Workshop
-from reconciler.sandbox.traffic import Cohort
+from reconciler.sandbox.traffic import Cohort, Traffic
 
 MODEL = "fraud-detector"
 NAMESPACE = "team-risk"
@@ -31,6 +35,7 @@ TESTERS = (
     Cohort("everybody", 0.2),
 )
 RATE = 150.0
+ASSISTANT = "assistant.models.example.com"
 BAD = "errors=0.3"
 
 _NEXT_VERSION = """\
@@ -60,18 +65,18 @@ class Releases:
         self._gateways = gateways
 
     def play(self) -> None:
-        users = Users(
-            self._gateways,
-            model=MODEL,
-            host="fraud.models.example.com",
-            rate=RATE,
-            cohorts=COHORTS,
-        )
-        with users:
+        with self._users_of(MODEL, "fraud.models.example.com", COHORTS) as users:
             shipped = self._ship_a_good_version(users)
             self._ship_a_bad_version(users)
             self._go_back(users, shipped)
         self._blue_and_green()
+        self._reload_an_adapter()
+
+    def _users_of(self, model: str, host: str, cohorts: Sequence[Cohort]) -> Users:
+        def send(address: str) -> Traffic:
+            return Traffic(address, model, host=host, rate=RATE, cohorts=cohorts, seed=len(model))
+
+        return Users(self._gateways, send, host=host, path=f"/v2/models/{model}/ready")
 
     def _ship_a_good_version(self, users: Users) -> str:
         self._tell.step("Ship v3 of fraud-detector while users send requests: one line in Git")
@@ -168,14 +173,7 @@ class Releases:
     def _blue_and_green(self) -> None:
         self._tell.step("Blue and green: embedder v2 is tried on a preview, then has all at once")
         path = "rollouts/search/embedder.yaml"
-        users = Users(
-            self._gateways,
-            model="embedder",
-            host="search.models.example.com",
-            rate=RATE,
-            cohorts=TESTERS,
-        )
-        with users:
+        with self._users_of("embedder", "search.models.example.com", TESTERS) as users:
             began = time.time()
             self._workshop.edit(path, "version: v1", "version: v2")
             sha = self._workshop.commit("Ship embedder v2")
@@ -191,6 +189,39 @@ class Releases:
         if counts.dropped or counts.failed_by_version:
             raise StepFailed(f"users were not served: {counts}")
         self._tell.proof(f"{counts.requests:,} requests meanwhile: none failed, none was dropped")
+
+    def _reload_an_adapter(self) -> None:
+        self._tell.step(
+            "Hot reload: the next LoRA adapter on servers that go on running"
+        )
+        adapters = self._adapters()
+
+        def ask(address: str) -> Questions:
+            return Questions(address, "reply-style", host=ASSISTANT, rate=RATE, paths=adapters)
+
+        with Users(self._gateways, ask, host=ASSISTANT, path="/v2/health/ready") as users:
+            users.wait_for(100)
+            began = time.time()
+            self._workshop.edit("rollouts/support/reply-style.yaml", "version: v1", "version: v2")
+            self._workshop.commit("Ship reply-style v2")
+            self._follow("v2", model="reply-style")
+            users.wait_for(100)
+            counts = users.counts(since=began)
+        wrong = sum(counts.wrong_by_version.values())
+        if wrong or counts.dropped or len(counts.by_version) != len(adapters):
+            raise StepFailed(f"users were not answered as they should: {counts}")
+        answered = ", ".join(f"{name} {n:,}" for name, n in sorted(counts.by_version.items()))
+        self._tell.proof(f"{counts.requests:,} questions meanwhile, no wrong answer: {answered}")
+        self._tell.proof("no server was restarted; v1 stays loaded for ten minutes")
+
+    def _adapters(self) -> Mapping[str, str]:
+        """Where servers find the adapters of the example, by their names."""
+        file = self._workshop.clone / "models/support/reply-style.yaml"
+        digests = re.findall(r"artifact: \S+@sha256:(\w+)", file.read_text())
+        return {
+            adapter_name("reply-style", Digest(f"sha256:{digest}")): f"/adapters/{digest}"
+            for digest in digests
+        }
 
     def _follow(
         self,

@@ -1,4 +1,4 @@
-"""The story of the demo: ten steps, each of which proves what it tells.
+"""The story of the demo: eleven steps, each of which proves what it tells.
 
 Separate from the people and processes that play it (workshop.py, daemon_process.py, evidence.py).
 """
@@ -18,7 +18,7 @@ from reconciler.demo.narration import WIDTH, Narrator, StepFailed
 from reconciler.demo.releases import MODEL, NAMESPACE, ROLLOUT, Releases
 from reconciler.demo.workshop import Workshop
 
-STEPS = 10
+STEPS = 11
 CLUSTERS = ("staging", "production")
 
 

@@ -9,41 +9,39 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import aiohttp
 
 from reconciler.demo.narration import StepFailed
-from reconciler.sandbox.traffic import Cohort, Counts, Traffic
+from reconciler.sandbox.traffic import Counts, Record
 
 REACH_SECONDS = 30.0
+
+
+class Sender(Protocol):
+    """Sends requests to one gateway while it is entered."""
+
+    @property
+    def record(self) -> Record: ...
+    async def __aenter__(self) -> object: ...
+    async def __aexit__(self, *error: object) -> None: ...
 
 
 class Users:
     """Send requests from a thread of their own, while they are entered."""
 
     def __init__(
-        self,
-        gateways: Mapping[str, str],
-        *,
-        model: str,
-        host: str,
-        rate: float,
-        cohorts: Sequence[Cohort],
+        self, gateways: Mapping[str, str], send: Callable[[str], Sender], *, host: str, path: str
     ) -> None:
-        """`gateways` are URLs by cluster, `rate` requests a second at each."""
+        """`gateways` are URLs by cluster. They are used once `path` at `host` answers there."""
         self._host = host
-        self._path = f"/v2/models/{model}/ready"
+        self._path = path
         self._gateways = gateways
-        self._traffic = {
-            cluster: Traffic(
-                address, model, host=host, rate=rate, cohorts=cohorts, seed=len(cluster)
-            )
-            for cluster, address in gateways.items()
-        }
+        self._traffic = {cluster: send(address) for cluster, address in gateways.items()}
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._begun = threading.Event()

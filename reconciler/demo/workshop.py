@@ -34,7 +34,7 @@ class Workshop:
         self.git("init", "--quiet", "--initial-branch=main")
         self.git("init", "--quiet", "--bare", "--initial-branch=main", str(self.remote))
         self.git("remote", "add", "origin", str(self.remote))
-        self.commit("Declare the platform and six models")
+        self.commit("Declare the platform and seven models")
 
     def git(self, *arguments: str) -> str:
         """Run git in the clone. Raises StepFailed with what it said."""

@@ -25,6 +25,7 @@ from reconciler.sandbox.isolation import require_network_namespaces
 from reconciler.sandbox.locations import sandboxes_directory
 from reconciler.sandbox.progress import duration
 from reconciler.sandbox.terminal import shown_progress
+from reconciler.sandbox.traffic_commands import send
 
 DEFAULT_NAME = "default"
 GATEWAY = "gateway"
@@ -37,6 +38,9 @@ _name_option = click.option(
 @click.group(name="sandbox")
 def sandbox_group() -> None:
     """A real Kubernetes API server with controllers and GPU nodes, on this machine."""
+
+
+sandbox_group.add_command(send)
 
 
 @sandbox_group.command()

@@ -68,6 +68,11 @@ class Counts:
     """Answered with a status of 500 or more; under an empty name what the gateway answered."""
     connection_errors: int
 
+    @classmethod
+    def none(cls) -> Counts:
+        """Before the first request."""
+        return cls(0, {}, {}, {}, {}, 0)
+
     def plus(self, other: Counts) -> Counts:
         """Those of both."""
         return Counts(
