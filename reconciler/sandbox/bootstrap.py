@@ -10,7 +10,7 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -48,6 +48,13 @@ class ApiClient:
         status, answer = self._request("POST", path, body, content_type)
         if status not in {http.HTTPStatus.CREATED, http.HTTPStatus.CONFLICT}:
             raise SandboxError(f"the API server refused to create in {path}: {answer.decode()}")
+
+    def annotate(self, path: str, annotations: Mapping[str, str]) -> None:
+        """Set annotations of an object. Raises SandboxError when the API server refuses."""
+        body = json.dumps({"metadata": {"annotations": dict(annotations)}}).encode()
+        status, answer = self._request("PATCH", path, body, "application/merge-patch+json")
+        if status != http.HTTPStatus.OK:
+            raise SandboxError(f"the API server refused to change {path}: {answer.decode()}")
 
     def _request(
         self, method: str, path: str, body: bytes = b"", content_type: str = "application/json"

@@ -25,7 +25,7 @@ from reconciler.sandbox.isolation import require_network_namespaces
 from reconciler.sandbox.locations import sandboxes_directory
 from reconciler.sandbox.progress import duration
 from reconciler.sandbox.terminal import shown_progress
-from reconciler.sandbox.traffic_commands import send
+from reconciler.sandbox.traffic_commands import fault, send
 
 DEFAULT_NAME = "default"
 GATEWAY = "gateway"
@@ -41,6 +41,7 @@ def sandbox_group() -> None:
 
 
 sandbox_group.add_command(send)
+sandbox_group.add_command(fault)
 
 
 @sandbox_group.command()

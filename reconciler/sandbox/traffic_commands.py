@@ -1,4 +1,4 @@
-"""`fairlead sandbox send`: users for a sandbox with a gateway.
+"""`fairlead sandbox send | fault`: users for a sandbox with a gateway, and versions that fail.
 
 Separate from the commands that start and stop one. Results go to standard output; who answered is
 counted from the answers themselves.
@@ -8,12 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import os
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import quote, urlsplit
 
 import click
 
+from reconciler.core.rendering.release import VERSION_LABEL
 from reconciler.sandbox import detached
+from reconciler.sandbox.bootstrap import ApiClient
+from reconciler.sandbox.components import ADMIN
 from reconciler.sandbox.errors import SandboxError
 from reconciler.sandbox.locations import sandboxes_directory
+from reconciler.sandbox.model_servers.faults import ANNOTATION, Faults
 from reconciler.sandbox.traffic import Cohort, Counts, Traffic
 
 REPORT_SECONDS = 2.0
@@ -40,6 +47,33 @@ def send(*, model: str, name: str, host: str, rate: float, seconds: float, heade
         description.gateway, model, host=host, rate=rate, cohorts=_cohorts(header), seed=1
     )
     asyncio.run(_report(traffic, seconds))
+
+
+@click.command()
+@click.argument("version")
+@click.argument("faults")
+@click.option("--name", default="default", show_default=True, help="Which sandbox.")
+@click.option("--namespace", required=True, help="Namespace of the model.")
+def fault(*, version: str, faults: str, name: str, namespace: str) -> None:
+    """Let the pods of VERSION do as FAULTS say, such as errors=0.3,delay=0.05 or errors=0.
+
+    Also drift=0.5 and wrong=0.1. It holds for the pods that are there.
+    """
+    Faults.parse(faults)
+    description = detached.find(sandboxes_directory(os.environ), name)
+    pki = Path(description.kubeconfig).parent / "pki"
+    client = ApiClient(urlsplit(description.server).port or 443, pki=pki, user=ADMIN)
+    pods = f"/api/v1/namespaces/{quote(namespace)}/pods"
+    selector = quote(f"{VERSION_LABEL}={version}")
+    found = cast("list[Any]", client.get_object(f"{pods}?labelSelector={selector}").get("items"))
+    if not found:
+        raise SandboxError(
+            f"there is no pod of {version} in namespace {namespace}",
+            hint=f"see what runs: kubectl get pods -n {namespace} -L {VERSION_LABEL}",
+        )
+    for pod in found:
+        client.annotate(f"{pods}/{pod['metadata']['name']}", {ANNOTATION: faults})
+    click.echo(f"{len(found)} pods of {version} do {faults} from now on")
 
 
 def _cohorts(header: str) -> tuple[Cohort, ...]:
