@@ -191,9 +191,7 @@ class Releases:
         self._tell.proof(f"{counts.requests:,} requests meanwhile: none failed, none was dropped")
 
     def _reload_an_adapter(self) -> None:
-        self._tell.step(
-            "Hot reload: the next LoRA adapter on servers that go on running"
-        )
+        self._tell.step("Hot reload: the next LoRA adapter on servers that go on running")
         adapters = self._adapters()
 
         def ask(address: str) -> Questions:

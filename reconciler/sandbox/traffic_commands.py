@@ -73,7 +73,7 @@ def fault(*, version: str, faults: str, name: str, namespace: str) -> None:
         )
     for pod in found:
         client.annotate(f"{pods}/{pod['metadata']['name']}", {ANNOTATION: faults})
-    click.echo(f"{len(found)} pods of {version} do {faults} from now on")
+    click.echo(f"from now on, {version} does {faults} (pods: {len(found)})")
 
 
 def _cohorts(header: str) -> tuple[Cohort, ...]:
