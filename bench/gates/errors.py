@@ -142,7 +142,7 @@ def exposures(rate: float, beside: float | None, seeds: range) -> list[tuple[int
     for seed in seeds:
         source = chance("exposure", rate, beside, seed)
         counts = _Counts(traffic, 1.0 if beside is None else SHARE)
-        _go_on(counts, source, rate, beside or 0.0)
+        _go_on([counts], source, rate, beside or 0.0)
         found.append((counts.candidate[0], counts.candidate[1]))
     return found
 
@@ -150,23 +150,31 @@ def exposures(rate: float, beside: float | None, seeds: range) -> list[tuple[int
 def late_errors(rate: float, traffic: Traffic, before: int, seeds: range) -> list[int]:
     """Failed requests to a candidate that goes bad after `before` requests, till FAIL.
 
-    Until then it fails no more often than the stable version, and that is 0.5 %.
+    Until then it fails no more often than the stable version, and that is 0.5 %. The daemon parts
+    what it counts (core/rollouts/gathering.py), and the last part is somewhere on its way.
     """
     found = []
+    share = 1.0 if traffic is Traffic.FULL else SHARE
     for seed in seeds:
         source = chance("late", rate, traffic, before, seed)
-        counts = _Counts(traffic, 1.0 if traffic is Traffic.FULL else SHARE)
-        beside = round(before * (1 - counts.share) / counts.share)
-        counts.candidate[:] = before, many(source, before, GOOD)
-        counts.stable[:] = beside, many(source, beside, GOOD)
-        good = counts.candidate[1]
-        _go_on(counts, source, rate, GOOD)
-        found.append(counts.candidate[1] - good)
+        opened = round(before * source.random() / 32)
+        parts = [_Counts(traffic, share), _Counts(traffic, share)]
+        for part, requests in zip(parts, (before - opened, opened), strict=True):
+            beside = round(requests * (1 - share) / share)
+            part.candidate[:] = requests, many(source, requests, GOOD)
+            part.stable[:] = beside, many(source, beside, GOOD)
+        good = parts[-1].candidate[1]
+        _go_on(parts, source, rate, GOOD)
+        found.append(parts[-1].candidate[1] - good)
     return found
 
 
-def _go_on(counts: _Counts, source: random.Random, rate: float, beside: float) -> None:
-    """One request after the other, until the gate fails or `MOST` more reached the candidate."""
+def _go_on(parts: Sequence[_Counts], source: random.Random, rate: float, beside: float) -> None:
+    """One request after the other, until the gate fails or `MOST` more reached the candidate.
+
+    The gate looks after each of them that failed. They are counted in the last part.
+    """
+    counts = parts[-1]
     mine, stable, share = counts.candidate, counts.stable, counts.share
     end = mine[0] + MOST
     while mine[0] < end:
@@ -174,7 +182,7 @@ def _go_on(counts: _Counts, source: random.Random, rate: float, beside: float) -
             failed = source.random() < rate
             mine[0] += 1
             mine[1] += failed
-            if failed and _gate_fails((counts,)):
+            if failed and _gate_fails(parts):
                 return
         else:
             stable[0] += 1

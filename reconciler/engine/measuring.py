@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from reconciler.core.identifiers import ClusterName
 from reconciler.core.kinds.rollout import RolloutSpec
 from reconciler.core.rollouts.evidence import Evidence
-from reconciler.core.rollouts.gathering import Histograms, Readings, counted, exposure_of
+from reconciler.core.rollouts.gathering import Histograms, Readings, Segments, counted, exposure_of
 from reconciler.core.rollouts.states import Count, Phase, RolloutState, Target
 from reconciler.core.rollouts.traffic import Split
 from reconciler.core.rollouts.trail import Point, Trail, point_of
@@ -36,6 +36,7 @@ class Measurement:
         self.queries = queries
         self.evaluations = evaluations
         self._histograms = Histograms()
+        self._segments = Segments()
         self._trail = Trail()
         self._place: tuple[object, ...] = ()
         self._trouble = ""
@@ -45,6 +46,7 @@ class Measurement:
         if state.place != self._place:
             self._place = state.place
             self.counts = dict(state.counts)
+            self._segments = Segments()
 
     def take(
         self, splits: Mapping[ClusterName, Split], readings: Mapping[ClusterName, Readings]
@@ -63,9 +65,13 @@ class Measurement:
         self, state: RolloutState, spec: RolloutSpec, splits: Mapping[ClusterName, Split]
     ) -> Samples:
         """All of it, as gates judge it: the exposures of earlier steps first."""
-        counts = [(splits[name], self.counts[name]) for name in sorted(self.counts.keys() & splits)]
+        exposures = {
+            name: exposure_of(splits[name], count)
+            for name, count in self.counts.items()
+            if name in splits
+        }
         return Samples(
-            exposures=(*state.exposures, *(exposure_of(*count) for count in counts)),
+            exposures=(*state.exposures, *self._segments.parts(exposures)),
             signals=self._histograms.signals(),
             latencies=self._histograms.latencies(),
             evaluations=self.evaluations.results(),

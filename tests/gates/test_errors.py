@@ -34,7 +34,7 @@ def test_three_errors_in_a_row_take_back() -> None:
     assert verdict.abort.value > verdict.abort.limit
     assert verdict.summary == (
         "3 of 5 requests to the new version failed, and 1 of 100 to the stable version; "
-        "evidence of more errors than the stable version makes is 470, above 167"
+        "evidence of more errors than the stable version makes is 376, above 167"
     )
 
 

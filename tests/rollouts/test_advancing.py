@@ -67,7 +67,7 @@ def test_a_step_begins_its_own_time_and_counts(step: int) -> None:
 
 @pytest.mark.parametrize("step", range(4))
 def test_the_evidence_of_a_step_is_kept_for_the_next(step: int) -> None:
-    before = answered(7)
+    before = replace(answered(7), share=0.01)
     decided = after(stepping(step, exposures=(before,)), look(requests=200)).state
     assert [exposure.candidate_requests for exposure in decided.exposures] == [7, 200]
 

@@ -11,9 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.core.exposition import ReplicaSignals
+from reconciler.core.gates import judge
 from reconciler.core.identifiers import ClusterName
+from reconciler.core.kinds.gate import GateSpec
 from reconciler.core.presenting.evidence_chart import curve_of, svg_chart, terminal_chart
-from reconciler.core.rollouts.gathering import Histograms, Readings, counted
+from reconciler.core.rollouts.gathering import (
+    Histograms,
+    Readings,
+    Segments,
+    condensed,
+    counted,
+)
 from reconciler.core.rollouts.trail import (
     MOST_POINTS,
     Point,
@@ -22,7 +30,7 @@ from reconciler.core.rollouts.trail import (
     trail_from_json,
     trail_json,
 )
-from reconciler.core.samples import Distribution
+from reconciler.core.samples import Distribution, Exposure, Samples, Traffic
 from reconciler.core.verdicts import Line, Outcome, Verdict
 
 ONE = ClusterName("one")
@@ -148,3 +156,55 @@ def test_a_replica_without_an_answer_keeps_its_place() -> None:
     grown = counted(held, readings(130, 105)[ONE])
     assert grown is not None
     assert grown.stable.counted.requests == 30
+
+
+def counted_to(requests: int, errors: int = 0) -> dict[ClusterName, Exposure]:
+    return {ONE: Exposure(Traffic.FULL, 1.0, 0, 0, requests, errors)}
+
+
+@given(steps=st.lists(st.integers(0, 5000), min_size=1, max_size=60))
+def test_parts_add_up_to_what_was_counted(steps: list[int]) -> None:
+    segments, total = Segments(), 0
+    for more in steps:
+        total += more
+        parts = segments.parts(counted_to(total, total // 7))
+        assert sum(part.candidate_requests for part in parts) == total
+        assert sum(part.candidate_errors for part in parts) == total // 7
+
+
+def test_parts_stay_few_and_the_last_one_small() -> None:
+    segments = Segments()
+    for total in range(0, 1_000_000, 50):
+        parts = segments.parts(counted_to(total))
+    assert len(parts) < 300
+    assert parts[-1].candidate_requests < 1_000_000 / 25
+
+
+def test_counts_that_begin_anew_are_parted_anew() -> None:
+    segments = Segments()
+    segments.parts(counted_to(1000))
+    assert segments.parts(counted_to(10)) == tuple(counted_to(10).values())
+
+
+def test_the_parts_of_all_clusters_end_at_the_same_looks() -> None:
+    two = ClusterName("two")
+    segments = Segments()
+    for total in (100, 200):
+        one, other = counted_to(total)[ONE], counted_to(3 * total)[ONE]
+        parts = segments.parts({ONE: one, two: other})
+    assert [part.candidate_requests for part in parts] == [100, 300, 100, 300]
+
+
+def test_steps_of_one_division_are_put_together() -> None:
+    one, other = counted_to(5)[ONE], Exposure(Traffic.WEIGHT, 0.05, 9, 1, 2, 0)
+    assert condensed([one, other, one]) == (counted_to(10)[ONE], other)
+
+
+def test_a_version_that_was_good_for_long_is_found_out_by_what_came_last() -> None:
+    gate = GateSpec.model_validate({"errorRate": {"atMost": "1%"}})
+    whole = judge("errors", gate, Samples(exposures=tuple(counted_to(100_040, 40).values())))
+    parts = (*counted_to(99_000).values(), *counted_to(1040, 40).values())
+    assert whole.outcome is not Outcome.FAIL
+    verdict = judge("errors", gate, Samples(exposures=parts))
+    assert verdict.outcome is Outcome.FAIL
+    assert "40 of 1,040 requests" in verdict.summary

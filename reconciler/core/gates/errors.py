@@ -19,7 +19,7 @@ from reconciler.core.statistics.sequential import (
     Arrivals,
     clean_requests_needed,
     log_e_bernoulli,
-    log_e_ratio,
+    log_e_ratio_from_each,
     log_e_share,
     log_threshold,
     upper_bound,
@@ -29,9 +29,21 @@ from reconciler.core.verdicts import Line, Outcome, Verdict
 LEAST_ERRORS = 3
 """Before so many, one client that tries again and again could decide."""
 
+LEAST_BETWEEN = 64
+"""Requests to the candidate between two such moments, at the least."""
+
 _RELATIVE_PART, _COHORT_PART, _FULL_PART = 0.6, 0.2, 0.2
 """How much of the chance of a false alarm each test may spend. The relative test gets most: it
 decides while few requests are exposed."""
+
+_WHOLE_PART = 0.8
+"""How much of a test's chance of a false alarm is for all exposures together. The rest is for those
+from some moment on, so that a version that was good for long is still found out soon: a mixture of
+e-processes that begin at different times, as J. Shin, A. Ramdas, A. Rinaldo, E-detectors, New
+England Journal of Statistics in Data Science (2023)."""
+
+_BEGINNINGS = 16
+"""Moments at which such a test may begin, for each doubling of the requests before it."""
 
 _MISROUTED = math.log(1e6)
 """ln E above which the gateway surely does not divide as configured. Far above chance: replicas are
@@ -126,19 +138,48 @@ def find_harm(gate: ErrorRate, exposures: Sequence[Exposure]) -> list[Harm]:
         what = "evidence of more errors than the stable version makes"
         if gate.ratio != 1:
             what = f"evidence of more than {gate.ratio:g} times the stable version's errors"
-        log_e = log_e_ratio(arrivals, gate.ratio)
-        found.append(Harm(what, log_e, alpha * _RELATIVE_PART, random))
+        from_each = log_e_ratio_from_each(arrivals, gate.ratio)
+        found.append(_strongest(what, alpha * _RELATIVE_PART, random, from_each))
     for part, words, own in (
         (_COHORT_PART, "in the cohort", cohort),
         (_FULL_PART, "with all traffic", full),
     ):
-        requests = sum(e.candidate_requests for e in own)
-        if requests:
-            errors = sum(e.candidate_errors for e in own)
-            log_e = log_e_bernoulli(errors, requests - errors, limit)
+        if any(e.candidate_requests for e in own):
             what = f"evidence of more errors than {percent(limit)} {words}"
-            found.append(Harm(what, log_e, alpha * part, own))
+            found.append(_strongest(what, alpha * part, own, _from_each(own, limit)))
     return found
+
+
+def _from_each(exposures: Sequence[Exposure], limit: float) -> Sequence[float]:
+    """The evidence against the limit in all exposures, in all but the first, and so on."""
+    found: list[float] = []
+    errors = clean = 0
+    for exposure in reversed(exposures):
+        errors += exposure.candidate_errors
+        clean += exposure.candidate_requests - exposure.candidate_errors
+        found.append(log_e_bernoulli(errors, clean, limit))
+    return found[::-1]
+
+
+def _strongest(
+    what: str, alpha: float, exposures: tuple[Exposure, ...], from_each: Sequence[float]
+) -> Harm:
+    """The test that says most, each with its part of the chance of a false alarm.
+
+    The part of a beginning follows from the requests before it alone, and each is given once, so
+    together they are no more than the whole.
+    """
+    best = Harm(what, from_each[0] + math.log(_WHOLE_PART), alpha, exposures)
+    before, begun = 0, 0
+    for start, log_e in enumerate(from_each[1:], start=1):
+        before += exposures[start - 1].candidate_requests
+        number = int(_BEGINNINGS * math.log2(1 + before / LEAST_BETWEEN))
+        if number > begun:
+            begun = number
+            weight = (1 - _WHOLE_PART) / (number * (number + 1))
+            if log_e + math.log(weight) > best.log_e:
+                best = Harm(what, log_e + math.log(weight), alpha, exposures[start:])
+    return best
 
 
 def _judged(exposures: Sequence[Exposure]) -> list[Exposure]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from reconciler.core.kinds.rollout import BlueGreen, RolloutSpec
+from reconciler.core.rollouts.gathering import condensed
 from reconciler.core.rollouts.observations import Observation
 from reconciler.core.rollouts.placing import gradual
 from reconciler.core.rollouts.revising import DRAIN_SECONDS, remembered
@@ -160,7 +161,7 @@ def _step(
     steps = gradual(spec.strategy)
     assert steps is not None
     count = len(splits(steps))
-    evidence = (*state.exposures, *observation.exposures)
+    evidence = condensed((*state.exposures, *observation.exposures))
     if state.step + 1 < count:
         passed = [v.summary for v in observation.verdicts if v.outcome is Outcome.PASS]
         why = "; ".join(passed) or "this step has what it asks for"

@@ -7,19 +7,24 @@ observation.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from reconciler.core.distributions import plus
 from reconciler.core.exposition import ReplicaSignals
 from reconciler.core.gates.drifts import LEAST_OBSERVATIONS
+from reconciler.core.gates.errors import LEAST_BETWEEN
 from reconciler.core.identifiers import ClusterName
 from reconciler.core.rollouts.counting import Requests
 from reconciler.core.rollouts.states import Count
 from reconciler.core.rollouts.traffic import Split
-from reconciler.core.samples import Batch, Distribution, Exposure
+from reconciler.core.samples import Batch, Distribution, Exposure, Traffic
 
 _EMPTY = Distribution((), ())
+
+_GROWTH = 1 / 32
+"""Requests of a part, as a share of those before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,68 @@ def exposure_of(split: Split, count: Count) -> Exposure:
         candidate.requests,
         candidate.errors,
     )
+
+
+class Segments:
+    """Parts counts at moments that follow from the number of requests alone.
+
+    Parts grow with what was counted before, so they stay few; gates may look at the last ones by
+    themselves.
+    """
+
+    def __init__(self) -> None:
+        self._marks: list[Mapping[ClusterName, Exposure]] = []
+
+    def parts(self, exposures: Mapping[ClusterName, Exposure]) -> tuple[Exposure, ...]:
+        """The exposures of one step, parted: the oldest parts first."""
+        total = sum(exposure.candidate_requests for exposure in exposures.values())
+        marked = self._marked()
+        if total < marked or (self._marks and self._marks[-1].keys() - exposures.keys()):
+            self._marks.clear()  # another step, whose counts begin anew
+            marked = 0
+        if total - marked >= max(LEAST_BETWEEN, marked * _GROWTH):
+            self._marks.append(dict(exposures))
+        edges: list[Mapping[ClusterName, Exposure]] = [{}, *self._marks, exposures]
+        return tuple(
+            part
+            for before, after in itertools.pairwise(edges)
+            for name in sorted(after)
+            if (part := _since(after[name], before.get(name))).candidate_requests
+            or part.stable_requests
+        ) or tuple(exposures[name] for name in sorted(exposures))
+
+    def _marked(self) -> int:
+        last = self._marks[-1] if self._marks else {}
+        return sum(exposure.candidate_requests for exposure in last.values())
+
+
+def _since(now: Exposure, before: Exposure | None) -> Exposure:
+    if before is None:
+        return now
+    return Exposure(
+        now.traffic,
+        now.share,
+        now.stable_requests - before.stable_requests,
+        now.stable_errors - before.stable_errors,
+        now.candidate_requests - before.candidate_requests,
+        now.candidate_errors - before.candidate_errors,
+    )
+
+
+def condensed(exposures: Sequence[Exposure]) -> tuple[Exposure, ...]:
+    """One exposure for each way in which the traffic was divided, in the order of the first."""
+    found: dict[tuple[Traffic, float], Exposure] = {}
+    for one in exposures:
+        known = found.get((one.traffic, one.share), Exposure(one.traffic, one.share))
+        found[one.traffic, one.share] = Exposure(
+            one.traffic,
+            one.share,
+            known.stable_requests + one.stable_requests,
+            known.stable_errors + one.stable_errors,
+            known.candidate_requests + one.candidate_requests,
+            known.candidate_errors + one.candidate_errors,
+        )
+    return tuple(found.values())
 
 
 def _requests(readings: Mapping[str, ReplicaSignals]) -> Mapping[str, Requests]:

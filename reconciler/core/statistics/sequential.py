@@ -68,6 +68,18 @@ def log_e_ratio(arrivals: Sequence[Arrivals], tolerated: float) -> float:
     )
 
 
+def log_e_ratio_from_each(arrivals: Sequence[Arrivals], tolerated: float) -> Sequence[float]:
+    """`log_e_ratio` of all arrivals, of all but the first, and so on to the last alone."""
+    found: list[float] = []
+    sums = [0.0] * len(_FACTORS)
+    for item in reversed(arrivals):
+        parts = (_log_likelihood_ratio(item, tolerated, factor) for factor in _FACTORS)
+        sums = [total + part for total, part in zip(sums, parts, strict=True)]
+        found.append(log_mean_exp(sums))
+    # Summed exactly where it counts most, so that the order of exposures changes nothing.
+    return [log_e_ratio(arrivals, tolerated), *found[-2::-1]]
+
+
 def _log_likelihood_ratio(item: Arrivals, tolerated: float, factor: float) -> float:
     if not 0 < item.share < 1:
         return 0.0  # without the other version beside it, an error says nothing of the ratio
