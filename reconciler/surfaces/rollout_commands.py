@@ -32,7 +32,7 @@ from reconciler.core.presenting.rollout_text import (
 from reconciler.core.rollouts.advancing import Move
 from reconciler.core.rollouts.history import RecordedMove, move_of
 from reconciler.core.standing import Status, status_json
-from reconciler.ports import AuditLog
+from reconciler.ports import AuditLog, MetricsSource
 from reconciler.settings import Settings
 from reconciler.settings_loading import load_settings
 from reconciler.surfaces.audit_reading import Filter, newest
@@ -50,6 +50,7 @@ class RolloutTools:
 
     status: Callable[[Settings], Coroutine[object, object, Status]]
     open_log: Callable[[Settings], AbstractAsyncContextManager[AuditLog]]
+    open_metrics: Callable[[str], MetricsSource]
 
 
 @click.group("rollout")

@@ -14,12 +14,13 @@ from pathlib import Path
 from reconciler.adapters.clocks import SystemClock
 from reconciler.adapters.cluster_kubernetes import KubernetesCluster
 from reconciler.adapters.git_clone import GitClone
+from reconciler.adapters.metrics_prometheus import PrometheusMetrics
 from reconciler.adapters.status_http import ask_status
 from reconciler.core.errors import Missing
 from reconciler.core.identifiers import ClusterName
 from reconciler.core.standing import ClusterFacts, Status, cluster_status
 from reconciler.engine.surveying import Recorded, Survey, Surveyor, compare
-from reconciler.ports import Cluster, Repository
+from reconciler.ports import Cluster, MetricsSource, Repository
 from reconciler.settings import Settings
 from reconciler.surfaces.plan_command import PlanRequest, PlanTools
 from reconciler.surfaces.rollout_commands import RolloutTools
@@ -38,7 +39,11 @@ def status_tools() -> StatusTools:
 
 
 def rollout_tools() -> RolloutTools:
-    return RolloutTools(_status, state_for_reading)
+    return RolloutTools(_status, state_for_reading, _metrics_at)
+
+
+def _metrics_at(url: str) -> MetricsSource:
+    return PrometheusMetrics(url, SystemClock())
 
 
 async def _survey(settings: Settings, request: PlanRequest) -> Survey:

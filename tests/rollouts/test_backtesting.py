@@ -8,7 +8,13 @@ import pytest
 
 from reconciler.core.errors import Invalid
 from reconciler.core.kinds.gate import GateSpec
-from reconciler.core.rollouts.backtesting import RecordedLook, backtest, looks_from_lines
+from reconciler.core.rollouts.backtesting import (
+    RecordedLook,
+    backtest,
+    looks_from_lines,
+    looks_from_points,
+)
+from reconciler.core.samples import QueryPoint
 
 ERRORS = GateSpec.model_validate({"errorRate": {"atMost": "1%"}})
 QUERY = GateSpec.model_validate({"promql": {"query": "up", "atMost": 5.0, "for": "1m"}})
@@ -97,3 +103,45 @@ def test_every_bad_line_is_named_at_once() -> None:
 def test_an_empty_recording_is_no_recording() -> None:
     with pytest.raises(Invalid, match="has no lines"):
         looks_from_lines("\n", name="r")
+
+
+def series(*values: float | None, step: float = 15.0) -> list[QueryPoint]:
+    return [QueryPoint(step * number, value) for number, value in enumerate(values)]
+
+
+def totals(errors: list[QueryPoint], requests: list[QueryPoint]) -> dict[str, list[QueryPoint]]:
+    zeros = series(*(0.0 for _ in requests))
+    return {
+        "stable_requests": requests,
+        "stable_errors": zeros,
+        "candidate_requests": requests,
+        "candidate_errors": errors,
+    }
+
+
+def test_totals_of_a_provider_count_from_the_first_look_on() -> None:
+    looks = looks_from_points(totals(series(5, 5, 6), series(100, 150, 250)), share=0.05)
+    assert [look.candidate_requests for look in looks] == [0, 50, 150]
+    assert [look.candidate_errors for look in looks] == [0, 0, 1]
+    assert looks[0].share == 0.05
+
+
+def test_a_counter_that_began_anew_loses_nothing_that_was_seen() -> None:
+    looks = looks_from_points(totals(series(0, 0, 0), series(100, 150, 20)), share=0.5)
+    assert [look.candidate_requests for look in looks] == [0, 50, 70]
+
+
+@pytest.mark.parametrize("gap", [None, float("nan")])
+def test_a_time_without_every_answer_is_no_look(gap: float | None) -> None:
+    looks = looks_from_points(totals(series(0, gap, 2), series(1, 2, 3)), share=0.5)
+    assert [look.at for look in looks] == [0.0, 30.0]
+
+
+def test_no_answer_at_all_is_no_recording() -> None:
+    with pytest.raises(Invalid, match="no answers"):
+        looks_from_points({"value": series(None, None)}, share=0.5)
+
+
+def test_answers_of_a_query_are_looks() -> None:
+    looks = looks_from_points({"value": series(1.5, 2.5)}, share=0.5)
+    assert [look.value for look in looks] == [1.5, 2.5]

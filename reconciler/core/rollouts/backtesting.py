@@ -7,7 +7,9 @@ that came later.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -106,6 +108,51 @@ def _exposure(look: RecordedLook) -> Exposure:
         look.candidate_requests,
         look.candidate_errors,
     )
+
+
+def looks_from_points(
+    points: Mapping[str, Sequence[QueryPoint]], *, share: float
+) -> tuple[RecordedLook, ...]:
+    """Looks made of what a provider remembers, by the field of a look that each series fills.
+
+    Totals count from the first look on, and go on from where they were when a counter began anew.
+    A time at which a series has no answer is no look. Raises Invalid when none is left.
+    """
+    fields = {name: {p.at: p.value for p in series} for name, series in points.items()}
+    times = sorted(set[float]().union(*fields.values()))
+    whole = [at for at in times if all(_is_number(values.get(at)) for values in fields.values())]
+    if not whole:
+        raise Invalid(
+            "the provider has no answers for that time",
+            hint="ask it for the same queries yourself, and choose another --from",
+        )
+    if fields.keys() == {"value"}:
+        return tuple(RecordedLook(at, value=fields["value"][at]) for at in whole)
+    totals = {name: _totals([values[at] or 0.0 for at in whole]) for name, values in fields.items()}
+    return tuple(
+        RecordedLook(
+            at,
+            Traffic.WEIGHT,
+            share,
+            totals["stable_requests"][number],
+            totals["stable_errors"][number],
+            totals["candidate_requests"][number],
+            totals["candidate_errors"][number],
+        )
+        for number, at in enumerate(whole)
+    )
+
+
+def _is_number(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def _totals(readings: Sequence[float]) -> list[int]:
+    total, found = 0.0, [0]
+    for before, now in itertools.pairwise(readings):
+        total += now - before if now >= before else now
+        found.append(round(total))
+    return found
 
 
 _LOOK = TypeAdapter(RecordedLook)
