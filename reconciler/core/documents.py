@@ -198,7 +198,8 @@ def _misfits(body: JsonObject) -> list[FieldProblem]:
             return list(_unknown_kind(version, kind))
         if refused := list(_refused_kind(version, kind)):
             return refused
-    hint = f"add apiVersion: {API_VERSION}" if kind in KINDS else "add apiVersion, such as apps/v1"
+    ours = isinstance(kind, str) and kind in KINDS
+    hint = f"add apiVersion: {API_VERSION}" if ours else "add apiVersion, such as apps/v1"
     metadata = body.get("metadata")
     given = metadata if isinstance(metadata, dict) else {}
     namespace = given.get("namespace")

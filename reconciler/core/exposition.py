@@ -27,7 +27,7 @@ _REST = rb"(?:" + _LABELS + rb")?+[ \t]++([^ \t\r\n]++)(?:[ \t]++[^\r\n]*+)?\r?$
 _LABEL = re.compile(rb'([a-zA-Z_][a-zA-Z0-9_]*+)[ \t]*+=[ \t]*+"((?:[^"\\]++|\\.)*+)"')
 _ESCAPED = re.compile(r"\\(.)")
 
-_LARGEST = 2**63
+_LARGEST = 2**53
 """Above it, a float is no count of anything."""
 
 
@@ -119,6 +119,8 @@ def _counter(text: bytes, name: str, only: tuple[str, str] | None) -> int:
     for _, value in _lines(text, name, only):
         seen = True
         total += _count(value, name)
+        if total >= _LARGEST:
+            raise _Unreadable(f"{printable(name)} adds up to {total}, which is no count")
     if not seen and not _is_declared(text, name):
         raise _Unreadable(f"there is no metric {printable(name)}")
     return total

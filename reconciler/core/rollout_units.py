@@ -19,6 +19,7 @@ from reconciler.core.identifiers import ClusterName
 from reconciler.core.ignoring import without_ignored
 from reconciler.core.kinds import Model, Rollout
 from reconciler.core.kinds.repository import Defaults, IgnoredFields
+from reconciler.core.kinds.rollout import ALL, Strategy
 from reconciler.core.kinds.serving import GatewayReference, Route
 from reconciler.core.placement import Estate
 from reconciler.core.policy import Policy
@@ -191,6 +192,14 @@ def _traffic_problems(entry: RenderedRollout) -> Iterator[Problem]:
     if strategy is None or gradual(strategy) is None or entry.lacks_server:
         return
     where = document.span_at(("spec", "strategy"))
+    if declared_as(Rollout, document).spec.gates and not _is_measured(strategy):
+        yield Problem(
+            document.path,
+            where,
+            "gates-without-requests",
+            "the rollout has gates, and a canary without a step that gives them requests to judge",
+            'begin with a smaller step, such as "- weight: 5%"',
+        )
     words = strategy.chosen.replace("_", " ")
     if entry.gateway_route is None:
         model = entry.server.model if entry.server is not None else entry.model
@@ -212,6 +221,14 @@ def _traffic_problems(entry: RenderedRollout) -> Iterator[Problem]:
                 "set spec.gateway of the Cluster or spec.defaults.gateway in fairlead.yaml, or "
                 "leave the strategy out",
             )
+
+
+def _is_measured(strategy: Strategy) -> bool:
+    """Whether the new version gets some requests before it gets all."""
+    canary = strategy.canary
+    return canary is None or any(
+        step.cohort or step.mirror or step.weight not in (None, ALL) for step in canary.steps
+    )
 
 
 def _rivals(rendered: Mapping[str, RenderedRollout]) -> Iterator[Problem]:

@@ -34,6 +34,7 @@ class Queries:
         self._clock = clock
         self._asked_at: float | None = None
         self._points: dict[str, list[QueryPoint]] = {}
+        self._queries: dict[str, PromQl] = {}
 
     async def ask(self, gates: Mapping[str, Gate], names: Names) -> None:
         """Ask for every gate that has a query, when it is time."""
@@ -43,6 +44,10 @@ class Queries:
             return
         self._asked_at = now
         for name, query in queries.items():
+            if self._queries.get(name) != query:
+                # Answers to another question, or held against another line, are no evidence.
+                self._points.pop(name, None)
+                self._queries[name] = query
             self._keep(name, query, await self._answer(filled(query.query, names)))
 
     def points(self) -> Mapping[str, tuple[QueryPoint, ...]]:
@@ -74,12 +79,19 @@ class Evaluations:
         self._running: dict[str, asyncio.Task[EvaluationResult]] = {}
         self._results: dict[str, EvaluationResult] = {}
         self._ended_at: dict[str, float] = {}
+        self._asked: dict[str, Evaluation] = {}
 
     def begin(self, evaluations: Mapping[str, Evaluation], versions: Comparison) -> None:
         """Begin those that have no result. One that had trouble is made again after a pause."""
         self._collect()
         now = self._clock.monotonic()
         for name, evaluation in evaluations.items():
+            if self._asked.get(name) != evaluation:
+                # A commit has changed it: what was found out is of another one.
+                self._asked[name] = evaluation
+                self._results.pop(name, None)
+                if (running := self._running.pop(name, None)) is not None:
+                    running.cancel()
             result = self._results.get(name)
             if name in self._running or (result is not None and not result.trouble):
                 continue

@@ -152,7 +152,8 @@ class Engine:
             await self._wake.wait()
             self._wake.clear()
             await self._prepare_sessions()
-            head = self.branch.head
+            # While the remote is away, the commit in force is carried out and judged all the same.
+            head = self.branch.head or self.books.position.accepted
             if head is None or not self.leader.sessions:
                 continue
             while (wait := self._pace.wait(self._clock.monotonic())) > 0:

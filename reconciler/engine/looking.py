@@ -84,7 +84,11 @@ class Looker:
         else:
             measurement.unready_since = None
         evidence = Evidence(
-            state=replace(state, counts=dict(measurement.counts)),
+            state=replace(
+                state,
+                counts=dict(measurement.counts),
+                entered=measurement.entered(state, rollout.spec, now=at),
+            ),
             spec=rollout.spec,
             gates={name: gate.spec for name, gate in gates.items()},
             samples=measurement.samples(state, rollout.spec, splits),
@@ -119,7 +123,12 @@ class Looker:
         readings: dict[ClusterName, Readings] = {}
 
         async def read(name: ClusterName) -> None:
-            readings[name] = await scrape(name, self._instruments.replicas[name], subject)
+            replicas = self._instruments.replicas.get(name)
+            if replicas is None:
+                trouble = f"the settings do not say how to reach cluster {name}"
+                readings[name] = Readings(trouble=trouble)
+            else:
+                readings[name] = await scrape(name, replicas, subject)
 
         await together(
             read(name)
@@ -136,13 +145,13 @@ class Looker:
         gates: Mapping[str, Gate],
         measurement: Measurement,
     ) -> None:
-        if state.stable is None or state.candidate is None:
+        if state.stable is None:
             return
         subject = Subject.of(desired, state)
-        stable, candidate = state.stable.version, state.candidate.version
-        if state.phase is Phase.STEPPING:
-            names = Names(subject.rollout, subject.namespace, candidate, stable)
-            await measurement.queries.ask(gates, names)
+        if state.phase in (Phase.STEPPING, Phase.WATCHED):
+            await measurement.queries.ask(gates, _names(subject, state))
+        if state.candidate is None:
+            return
         place = next((n for n, s in sights.items() if s.cluster.settled and s.cluster.ready), None)
         if place is not None:
             chosen = [g.spec.evaluation.name for g in gates.values() if g.spec.evaluation]
@@ -181,6 +190,16 @@ def _splits(course: Course, state: RolloutState, rollout: Rollout) -> Mapping[Cl
         elif unit.stage == state.wave and current.traffic is not None:
             found[unit.cluster] = current
     return found
+
+
+def _names(subject: Subject, state: RolloutState) -> Names:
+    """What queries ask about: of a version that is watched, the one before is the warm one."""
+    assert state.stable is not None, "a rollout without a version has no state"
+    judged, beside = state.candidate, state.stable
+    if judged is None:
+        warm = [kept.target for kept in state.kept if kept.proven]
+        judged, beside = state.stable, warm[-1] if warm else state.stable
+    return Names(subject.rollout, subject.namespace, judged.version, beside.version)
 
 
 def _is_in_place(sight: Sight) -> bool:

@@ -20,6 +20,9 @@ from reconciler.core.samples import Samples
 from reconciler.core.verdicts import Verdict
 from reconciler.engine.asking import Evaluations, Queries
 
+GRACE_SECONDS = 60.0
+"""How long a rollout has at the least after a daemon began to look at it."""
+
 
 def pair_of(state: RolloutState) -> tuple[Target | None, Target | None, bool]:
     """What evidence is about."""
@@ -36,8 +39,10 @@ class Measurement:
         self.queries = queries
         self.evaluations = evaluations
         self._histograms = Histograms()
+        self._before: dict[ClusterName, Count] = {}
         self._segments = Segments()
         self._trail = Trail()
+        self._began: float | None = None
         self._place: tuple[object, ...] = ()
         self._trouble = ""
 
@@ -54,9 +59,9 @@ class Measurement:
         """Take in a look at the replicas of clusters whose gateways do as the position says."""
         self._trouble = "; ".join(r.trouble for _, r in sorted(readings.items()) if r.trouble)
         for name, reading in readings.items():
-            count = counted(self.counts.get(name), reading)
+            count = counted(self.counts.get(name), reading, before=self._before.get(name))
             if count is not None:
-                self.counts[name] = count
+                self.counts[name] = self._before[name] = count
         random = {name for name in readings if splits[name].random}
         self._histograms.take({name: readings[name] for name in random})
         self._histograms.pass_over({name: readings[name] for name in readings.keys() - random})
@@ -79,6 +84,16 @@ class Measurement:
             approved=_approved(state, spec),
             trouble=self._trouble,
         )
+
+    def entered(self, state: RolloutState, spec: RolloutSpec, *, now: float) -> float:
+        """When the step began, for its deadline: nobody looked while no daemon ran.
+
+        Whoever begins to look has a while for it, however long ago the step began.
+        """
+        if self._began is None:
+            self._began = now
+        deadline = spec.strategy.deadline.total_seconds() if spec.strategy else 0.0
+        return max(state.entered, self._began + min(GRACE_SECONDS, deadline) - deadline)
 
     def noted(self, evidence: Evidence, verdicts: Sequence[Verdict]) -> tuple[Point, ...]:
         """The trail of the evidence, with this look at its end."""

@@ -17,7 +17,7 @@ from reconciler.core.rollouts.observations import ClusterSight
 from reconciler.core.rollouts.staging import runtime_name
 from reconciler.core.rollouts.states import Phase, RolloutState
 from reconciler.engine.books import Books
-from reconciler.engine.leading import NOT_CONNECTED, Leader
+from reconciler.engine.leading import LOST, NOT_CONNECTED, WAITING, Leader
 from reconciler.engine.observing import ClusterObserver
 from reconciler.engine.uptimes import Uptimes, is_current
 
@@ -51,10 +51,17 @@ class Sights:
         }
 
     def is_led(self, course: Course, rollout: str) -> bool:
-        """Whether this process leads any cluster of the rollout; else another one decides."""
-        return any(
-            unit.cluster in self._leader.sessions for _, unit in course.target.places_of(rollout)
-        )
+        """Whether this process decides about the rollout.
+
+        Of several daemons that lead a cluster each, the one decides that leads the first; clusters
+        that nobody can reach are passed over.
+        """
+        for cluster in sorted(unit.cluster for _, unit in course.target.places_of(rollout)):
+            if cluster in self._leader.sessions:
+                return True
+            if self._leader.troubles.get(cluster) in (WAITING, LOST):
+                return False
+        return False
 
     def _sight(self, course: Course, state: RolloutState, unit: Unit) -> Sight:
         session = self._leader.sessions.get(unit.cluster)

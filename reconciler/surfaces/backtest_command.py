@@ -103,7 +103,8 @@ def backtest_command(
     if (recording is None) == (prometheus is None):
         raise click.UsageError("give one of --file and --prometheus")
     if recording is not None:
-        looks = looks_from_lines(recording.read_text(encoding="utf-8"), name=str(recording))
+        text = recording.read_bytes().decode("utf-8", "replace")
+        looks = looks_from_lines(text, name=str(recording))
     else:
         queries = _queries(found, rollouts, asked)
         source = tools.open_metrics(str(prometheus))

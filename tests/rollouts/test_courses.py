@@ -45,7 +45,8 @@ def test_a_journal_that_was_lost_begins_from_what_serves() -> None:
 
 
 CANARY = gradual(SECOND.rollouts["fraud"].spec.strategy)
-ON_ITS_WAY = replace(STEPPING, steps=steps_digest(CANARY))
+PLACES = [unit for _, unit in SECOND.places_of("fraud")]
+ON_ITS_WAY = replace(STEPPING, steps=steps_digest(CANARY, PLACES))
 
 
 @pytest.mark.parametrize("state", [ON_ITS_WAY, FAILED, replace(SETTLED, stable=V2, proven=(V2,))])
@@ -55,10 +56,10 @@ def test_a_restart_is_no_news(state: RolloutState) -> None:
     assert not course.news
 
 
-def test_other_steps_are_begun_from_the_first_with_their_wave() -> None:
+def test_other_steps_or_waves_are_begun_from_the_first() -> None:
     other = replace(ON_ITS_WAY, steps=Digest("sha256:other"), wave=1)
     state = Courses().make(SECOND, journal(other), ledgers(FIRST, SECOND), now=NOW).states["fraud"]
-    assert (state.phase, state.wave, state.step) == (Phase.STARTING, 1, 0)
+    assert (state.phase, state.wave, state.step) == (Phase.STARTING, 0, 0)
     assert state.candidate == V2
 
 

@@ -213,6 +213,7 @@ def _promoted(state: RolloutState, spec: RolloutSpec, *, now: float) -> Decision
         kept=(*others, Kept(before, now + warm, proven=True)),
         proven=remembered(remembered(state.proven, before), candidate),
         failure=None,
+        failed=(),
     )
     why = f"{candidate.version} has all requests everywhere; {before.version} stays warm"
     return Decision(Move.PROMOTE, after, why)
@@ -255,6 +256,8 @@ def _step_waits(state: RolloutState, spec: RolloutSpec, observation: Observation
     if split.traffic is Traffic.FULL:
         # Evidence was asked for before; from here on failures are watched for.
         return
+    if observation.trouble:
+        yield observation.trouble
     number, wanted = index + 1, 0
     asks_approval = False
     if isinstance(steps, BlueGreen):

@@ -32,7 +32,7 @@ class RecordedLook:
     `at` is seconds since the epoch, `value` the answer of a query. `share` is between 0 and 1.
     """
 
-    at: float
+    at: Annotated[float, Field(ge=0, le=4e9, allow_inf_nan=False)]
     traffic: Traffic = Traffic.WEIGHT
     share: Annotated[float, Field(ge=0, le=1)] = 0.5
     stable_requests: _Count = 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from pydantic import ConfigDict
 
@@ -24,15 +25,27 @@ class Requests:
         return Requests(self.requests + other.requests, self.errors + other.errors)
 
     def since(self, earlier: Requests) -> Requests:
-        """What came after `earlier`; all of it when the counters began anew meanwhile."""
-        if self.requests < earlier.requests or self.errors < earlier.errors:
+        """What came after `earlier`; all of it when the counters began anew meanwhile.
+
+        Counters that fell by less than half did not begin anew: such as those of a server with
+        several processes, of which another one answered. Nothing is known to have come then.
+        """
+        if 2 * self.requests < earlier.requests or (self.requests == earlier.requests == 0):
             return self
+        if self.requests < earlier.requests or self.errors < earlier.errors:
+            return NOTHING
         return Requests(self.requests - earlier.requests, self.errors - earlier.errors)
+
+    def fell_a_little(self, earlier: Requests) -> bool:
+        """Whether it is less than it was, and yet did not begin anew."""
+        fell = self.requests < earlier.requests or self.errors < earlier.errors
+        return fell and 2 * self.requests >= earlier.requests > 0
 
     __pydantic_config__ = ConfigDict()
 
 
 NOTHING = Requests()
+NOBODY: Mapping[str, Requests] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +58,14 @@ class Tally:
     __pydantic_config__ = ConfigDict()
 
     @classmethod
-    def beginning(cls, counters: Mapping[str, Requests]) -> Tally:
-        """Count from here on: what the counters say now was before."""
-        return cls(NOTHING, dict(counters))
+    def beginning(
+        cls, counters: Mapping[str, Requests], known: Mapping[str, Requests] = NOBODY
+    ) -> Tally:
+        """Count from here on: what the counters say now was before.
+
+        `known` are counters that were seen earlier, of replicas that may not be ready just now.
+        """
+        return cls(NOTHING, {**known, **counters})
 
     def add(self, counters: Mapping[str, Requests]) -> Tally:
         """Count what each replica answered since it was last seen, or since it started.
@@ -55,7 +73,10 @@ class Tally:
         Replicas that are not among `counters` may have gone, or not answered: their places are
         kept, so that nothing is counted twice when they answer again.
         """
-        counted = self.counted
+        counted, seen = self.counted, dict(self.seen)
         for uid, now in counters.items():
-            counted += now.since(self.seen.get(uid, NOTHING))
-        return Tally(counted, {**self.seen, **counters})
+            earlier = seen.get(uid, NOTHING)
+            counted += now.since(earlier)
+            if not now.fell_a_little(earlier):
+                seen[uid] = now
+        return Tally(counted, seen)

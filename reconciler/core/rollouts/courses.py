@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from reconciler.core.desired import DesiredState, Unit
+from reconciler.core.errors import Corrupt
 from reconciler.core.identifiers import ClusterName
 from reconciler.core.kinds import Rollout
 from reconciler.core.ledger import Ledger
@@ -69,7 +70,7 @@ class Courses:
         for name, body in journal.items():
             known = self._parsed.get(name)
             if known is None or known[0] is not body:
-                self._parsed[name] = (body, state_from_json(body))
+                self._parsed[name] = (body, _read(name, body))
         return {name: state for name, (_, state) in self._parsed.items()}
 
     def make(
@@ -94,7 +95,8 @@ class Courses:
             if before is None or _has_never_served(desired, before, target, ledgers):
                 before = self._first(desired, rollout, target, ledgers)
             after = revised(before, target, gradual=True, now=now)
-            after = on_steps(after, steps_digest(strategy), now=now)
+            places = [unit for _, unit in desired.places_of(rollout.name)]
+            after = on_steps(after, steps_digest(strategy, places), now=now)
             states[rollout.name] = after
             if after is not known.get(rollout.name):
                 news[rollout.name] = state_json(after)
@@ -133,6 +135,16 @@ def _has_never_served(
         and not target.is_same(state.stable)
         and not is_applied(desired, state.rollout, ledgers)
     )
+
+
+def _read(name: str, body: JsonObject) -> RolloutState:
+    try:
+        return state_from_json(body)
+    except ValueError as error:
+        raise Corrupt(
+            f"the position of rollout {name} cannot be read: {error}",
+            hint="run the release that wrote it, or restore the state database",
+        ) from error
 
 
 def _places(states: Mapping[str, RolloutState]) -> Mapping[str, tuple[object, ...]]:

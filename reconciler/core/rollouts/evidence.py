@@ -55,6 +55,7 @@ def decide(evidence: Evidence) -> tuple[tuple[Verdict, ...], Decision]:
         clusters=evidence.clusters,
         exposures=evidence.samples.exposures[len(evidence.state.exposures) :],
         verdicts=verdicts,
+        trouble=evidence.samples.trouble,
         unready_since=evidence.unready_since,
     )
     state, spec = evidence.state, evidence.spec

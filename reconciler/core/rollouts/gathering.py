@@ -39,12 +39,17 @@ class Readings:
     trouble: str = ""
 
 
-def counted(count: Count | None, readings: Readings) -> Count | None:
-    """The counts with a look added. None, until a look without trouble lets counting begin."""
+def counted(
+    count: Count | None, readings: Readings, *, before: Count | None = None
+) -> Count | None:
+    """The counts with a look added. None, until a look without trouble lets counting begin.
+
+    `before` are the counts of the step before, in the same cluster.
+    """
     stable, candidate = _requests(readings.stable), _requests(readings.candidate)
     if count is not None:
         return Count(count.stable.add(stable), count.candidate.add(candidate))
-    return None if readings.trouble else Count.beginning(stable, candidate)
+    return None if readings.trouble else Count.beginning(stable, candidate, before)
 
 
 def exposure_of(split: Split, count: Count) -> Exposure:

@@ -41,5 +41,7 @@ class Observation:
     clusters: Mapping[ClusterName, ClusterSight] = field(default_factory=dict)
     exposures: tuple[Exposure, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
+    trouble: str = ""
+    """Why replicas could not be asked just now; empty when they could."""
     unready_since: float | None = None
     """Since when the candidate's replicas have not been up, in seconds since the epoch."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from reconciler.core.desired import Unit
 from reconciler.core.identifiers import Digest
 from reconciler.core.kinds.rollout import BlueGreen, Canary, RolloutSpec, Strategy
 from reconciler.core.manifests import digest_of
@@ -36,9 +37,13 @@ def gradual(strategy: Strategy | None) -> Canary | BlueGreen | None:
     return (strategy.canary or strategy.blue_green) if strategy is not None else None
 
 
-def steps_digest(strategy: Canary | BlueGreen) -> Digest:
-    """Identity of the steps, in their order. Who approves and how much is asked for may change."""
-    return digest_of("\n".join(split.words for split in splits(strategy)).encode())
+def steps_digest(strategy: Canary | BlueGreen, places: Iterable[Unit]) -> Digest:
+    """Identity of the steps, in their order, and of the clusters of each wave.
+
+    Who approves and how much is asked for may change.
+    """
+    waves = sorted(f"{unit.stage} {unit.cluster}" for unit in places)
+    return digest_of("\n".join([*(split.words for split in splits(strategy)), *waves]).encode())
 
 
 def current_split(state: RolloutState, spec: RolloutSpec) -> Split:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from reconciler.core.identifiers import Digest
-from reconciler.core.rollouts.states import Kept, Phase, RolloutState, Target
+from reconciler.core.rollouts.states import Failure, Kept, Phase, RolloutState, Target
 
 DRAIN_SECONDS = 15.0
 """How long replicas stay up after their traffic was taken: gateways learn of it a little later, and
@@ -48,6 +48,11 @@ def revised(state: RolloutState, target: Target, *, gradual: bool, now: float) -
         return state
     if target.is_same(state.candidate):
         return state
+    for failure in state.failed:
+        if target.is_same(failure.target):
+            # Such as a revert of what came after it: nobody has asked for it anew.
+            left = _withdrawn(state, now=now)
+            return replace(left, failure=failure, failed=_failures(state))
     if state.is_proven(target):
         return _gone_back(state, target, now=now)
     return _begun(state, target, now=now)
@@ -56,8 +61,8 @@ def revised(state: RolloutState, target: Target, *, gradual: bool, now: float) -
 def on_steps(state: RolloutState, steps: Digest, *, now: float) -> RolloutState:
     """The state after a commit whose strategy has these steps.
 
-    Other ones than those that were begun are begun from the first, with the wave: the same number
-    may mean any share in them.
+    Other ones than those that were begun, or other clusters in the waves, are begun from the first
+    wave: the same number may mean any share, or any cluster, in them.
     """
     if state.candidate is None or state.steps == steps:
         return state
@@ -66,6 +71,7 @@ def on_steps(state: RolloutState, steps: Digest, *, now: float) -> RolloutState:
     return replace(
         state,
         phase=Phase.STARTING,
+        wave=0,
         step=0,
         entered=now,
         approved_step=0,
@@ -77,9 +83,9 @@ def on_steps(state: RolloutState, steps: Digest, *, now: float) -> RolloutState:
 
 def _withdrawn(state: RolloutState, *, now: float) -> RolloutState:
     """The stable version keeps the traffic; what was on its way to it goes."""
-    if state.candidate is None and state.failure is None:
+    if state.candidate is None and state.failure is None and not state.failed:
         return state
-    # Law 6 of a rollout that was watched: its own version is the stable one, and is watched on.
+    # Of one that was watched, the version itself is the stable one, and is watched on.
     phase = state.phase if state.candidate is None else Phase.SETTLED
     return replace(
         state,
@@ -87,6 +93,7 @@ def _withdrawn(state: RolloutState, *, now: float) -> RolloutState:
         phase=phase,
         kept=_keeping(state.kept, state.candidate, until=now + DRAIN_SECONDS, proven=False),
         failure=None,
+        failed=(),
         exposures=state.exposures if phase is Phase.WATCHED else (),
         counts=state.counts if phase is Phase.WATCHED else {},
     )
@@ -106,6 +113,7 @@ def _settled(state: RolloutState, target: Target, *, kept: Sequence[Kept]) -> Ro
         kept=kept,
         proven=remembered(state.proven, target),
         failure=None,
+        failed=(),
     )
 
 
@@ -134,7 +142,16 @@ def _begun(state: RolloutState, target: Target, *, now: float) -> RolloutState:
         counts={},
         kept=tuple(entry for entry in kept if entry.target.version != target.version),
         failure=None,
+        failed=_failures(state),
     )
+
+
+def _failures(state: RolloutState) -> tuple[Failure, ...]:
+    """All that must not come by itself, each version once, the latest last."""
+    found = {(f.target.version, f.target.build): f for f in state.failed}
+    if state.failure is not None:
+        found[state.failure.target.version, state.failure.target.build] = state.failure
+    return tuple(found.values())[-MOST_PROVEN:]
 
 
 def _keeping(

@@ -97,9 +97,22 @@ class Count:
     candidate: Tally = field(default_factory=Tally)
 
     @classmethod
-    def beginning(cls, stable: Mapping[str, Requests], candidate: Mapping[str, Requests]) -> Count:
-        """Count from here on, by the counters of each version's replicas."""
-        return cls(Tally.beginning(stable), Tally.beginning(candidate))
+    def beginning(
+        cls,
+        stable: Mapping[str, Requests],
+        candidate: Mapping[str, Requests],
+        known: Count | None = None,
+    ) -> Count:
+        """Count from here on, by the counters of each version's replicas.
+
+        `known` is what was counted before, of which only the places of the counters are kept.
+        """
+        if known is None:
+            return cls(Tally.beginning(stable), Tally.beginning(candidate))
+        return cls(
+            Tally.beginning(stable, known.stable.seen),
+            Tally.beginning(candidate, known.candidate.seen),
+        )
 
     __pydantic_config__ = _STORED
 
@@ -114,7 +127,8 @@ class RolloutState:
     digest of the steps that `step` counts in. `exposures` are
     the evidence of earlier steps; `counts` those of this one, by cluster, empty until the gateways
     have taken it over. `proven` are versions that had all the traffic once and were not taken back.
-    `failure` names the version that must not come again by itself.
+    `failure` names the version that must not come again by itself; `failed` are those before it,
+    while no commit has led back to a good one.
     """
 
     rollout: str
@@ -131,6 +145,7 @@ class RolloutState:
     kept: tuple[Kept, ...] = ()
     proven: tuple[Target, ...] = ()
     failure: Failure | None = None
+    failed: tuple[Failure, ...] = ()
 
     __pydantic_config__ = _STORED
 
