@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from reconciler.adapters.cluster_memory import MemoryCluster
@@ -132,3 +134,79 @@ async def test_the_answers_decide(right: bool, serving: str) -> None:
         if not right:
             assert world.state(engine).failure.gate == "answers"
             assert world.bad_answers("v2") == 0
+
+
+async def test_waves_that_change_places_on_the_way_give_no_cluster_everything_at_once() -> None:
+    world = RolloutWorld("staging", "production")
+    async with world.running() as engine:
+        await started(world, engine)
+        await world.until(lambda: world.state(engine).wave == 1)
+        world.push({"rollouts/fraud.yaml": rollout("v2", waves=("production", "staging")).encode()})
+        await world.until(lambda: world.state(engine).wave == 0)
+        await world.until_serving(engine, "v2")
+        assert "v2 5" in world.ways["production"]
+
+
+async def test_a_version_that_failed_stays_out_when_another_fails_after_it() -> None:
+    world = RolloutWorld()
+    world.errors |= {"v2": 1.0, "v3": 1.0}
+    async with world.running() as engine:
+        await started(world, engine)
+        await world.until(lambda: world.state(engine).failure is not None)
+        world.declare("v3")
+        await world.until(lambda: world.state(engine).failed != ())
+        await world.until(lambda: world.state(engine).failure is not None)
+        before = world.to("v2")
+        world.declare("v2")
+        await asyncio.sleep(120)
+        assert world.to("v2") == before
+        failure = world.state(engine).failure
+        assert failure is not None
+        assert failure.target.version == "v2"
+
+
+async def test_a_remote_that_is_away_at_the_start_leaves_nothing_unjudged() -> None:
+    world = RolloutWorld()
+    async with world.running() as engine:
+        await started(world, engine)
+        await world.until(lambda: world.shares() == {"v1": 75, "v2": 25})
+    world.errors["v2"] = 1.0
+    away = AwayRepository(world.repository)
+    async with world.running(repository=away) as engine:
+        await world.until_serving(engine, "v1")
+
+
+class AwayRepository:
+    """A mirror whose remote does not answer."""
+
+    def __init__(self, mirror: object) -> None:
+        self._mirror = mirror
+
+    async def fetch(self) -> str:
+        raise Unavailable("connection refused")
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._mirror, name)
+
+
+async def test_an_evaluation_that_a_commit_changes_is_made_again() -> None:
+    world = RolloutWorld()
+    golden = (
+        "apiVersion: fairlead.dev/v1alpha1\nkind: Evaluation\nmetadata: {name: golden}\n"
+        "spec: {owner: team-risk, golden: {items: [{name: one, request: 1, answer: 1}]}}\n"
+    )
+    answers = GATE.replace("name: errors", "name: answers").replace(
+        "{errorRate: {atMost: 5%}}", "{evaluation: {name: golden}}"
+    )
+    files = {"gates/answers.yaml": answers, "evaluations/golden.yaml": golden}
+    async with world.running() as engine:
+        await started(world, engine, gates="[errors, answers]", files=files)
+        await world.until(lambda: world.shares() == {"v1": 95, "v2": 5})
+        items = tuple(ItemResult(str(n), stable=True, candidate=False) for n in range(20))
+        world.evaluations["v2"] = EvaluationResult(items)
+        changed = golden.replace("answer: 1", "answer: 2")
+        world.push({"evaluations/golden.yaml": changed.encode()})
+        await world.until_serving(engine, "v1")
+        failure = world.state(engine).failure
+        assert failure is not None
+        assert failure.gate == "answers"

@@ -146,3 +146,17 @@ def test_adding_leaves_the_tally_before_as_it_was() -> None:
     before = Tally.beginning({"a": Requests(1)})
     before.add({"a": Requests(5)})
     assert before == Tally.beginning({"a": Requests(1)})
+
+
+def test_counters_that_fall_a_little_are_not_counted_again() -> None:
+    """As of a server with several processes, of which any answers."""
+    tally = Tally.beginning({"a": Requests(40, 0)})
+    for count in (39, 40, 38, 41):
+        tally = tally.add({"a": Requests(count, 0)})
+    assert tally.counted == Requests(1, 0)
+
+
+def test_a_replica_that_was_not_ready_as_counting_began_keeps_its_place() -> None:
+    known = {"a": Requests(500, 3)}
+    tally = Tally.beginning({"b": Requests(10, 0)}, known)
+    assert tally.add({"a": Requests(510, 3), "b": Requests(10, 0)}).counted == Requests(10, 0)
