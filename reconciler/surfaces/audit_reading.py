@@ -48,6 +48,7 @@ class Filter:
     cluster: str = ""
     object: str = ""
     verb: str = ""
+    rollout: str = ""
     since: datetime | None = None
 
     def admits(self, record: AuditRecord) -> bool:
@@ -56,6 +57,7 @@ class Filter:
             and self.cluster in ("", record.cluster)
             and self.object in str(record.object or "")
             and self.verb in ("", record.verb)
+            and self.rollout in ("", record.detail.get("rollout"))
             and (self.since is None or record.time >= self.since)
         )
 

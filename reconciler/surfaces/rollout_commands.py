@@ -141,10 +141,10 @@ def _moves(tools: RolloutTools, config: Path, name: str) -> list[RecordedMove]:
 
     async def read() -> list[RecordedMove]:
         async with tools.open_log(settings) as log:
-            wanted = Filter(verb=Verb.ROLLOUT)
+            wanted = Filter(verb=Verb.ROLLOUT, rollout=name)
             logged = await newest(log, wanted, limit=10 * MOST_MOVES)
         found = (move_of(item.index, item.record) for item in logged)
-        return [move for move in found if move is not None and move.rollout == name]
+        return [move for move in found if move is not None]
 
     moves = asyncio.run(read())[-MOST_MOVES:]
     if not moves:
