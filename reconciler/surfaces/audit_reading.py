@@ -48,8 +48,8 @@ class Filter:
     cluster: str = ""
     object: str = ""
     verb: str = ""
-    rollout: str = ""
     since: datetime | None = None
+    rollout: str = ""
 
     def admits(self, record: AuditRecord) -> bool:
         return (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,10 @@ import pytest
 from reconciler.adapters.cluster_memory_status import never_becomes_ready
 from reconciler.core.audit.records import Verb
 from reconciler.core.identifiers import ObjectKey
+from reconciler.core.presenting.lines import plain_text
+from reconciler.core.presenting.rollout_text import explanation_lines
 from reconciler.core.rollouts.evidence import decide, evidence_from_json
+from reconciler.core.rollouts.history import move_of
 from reconciler.core.rollouts.states import Phase, state_json
 from reconciler.core.verdicts import verdict_json
 from reconciler.engine.driving import Engine
@@ -242,3 +246,33 @@ def versions_loaded(world: RolloutWorld) -> set[str]:
 
 def deployment_of(version: str) -> ObjectKey:
     return ObjectKey("apps", "Deployment", "team-a", f"fraud-{version}")
+
+
+async def test_an_abort_is_explained_with_its_number_its_line_and_when_it_was_crossed() -> None:
+    world = RolloutWorld()
+    async with world.running() as engine:
+        await started(world, engine)
+        await world.until(lambda: world.shares() == {"v1": 95, "v2": 5})
+        world.errors["v2"] = 0.3
+        await world.until(lambda: world.state(engine).failure is not None)
+    logged = await world.store.records(limit=10_000)
+    found = (move_of(item.index, item.record) for item in logged)
+    move = [one for one in found if one is not None][-1]
+    told = plain_text(explanation_lines(move))
+    assert move.replayed() == ()
+    assert "fraud  abort of v2" in told
+    assert "fail gate errors" in told
+    assert "takes back when evidence" in told
+    assert "crossed its line" in told
+
+
+async def test_a_decision_that_was_tampered_with_comes_out_otherwise() -> None:
+    world = RolloutWorld()
+    async with world.running() as engine:
+        await started(world, engine)
+        await world.until_serving(engine, "v2")
+    logged = await world.store.records(limit=10_000)
+    found = (move_of(item.index, item.record) for item in logged)
+    move = next(one for one in found if one is not None and one.move == "enter-step")
+    forged = replace(move, why="because somebody said so")
+    assert [text.partition(":")[0] for text in forged.replayed()] == ["reason"]
