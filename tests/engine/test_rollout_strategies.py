@@ -20,6 +20,7 @@ APPROVAL = """\
       - approval: {by: [agent/one]}
       - weight: 100%
     keepWarm: 10m
+    deadline: 5m
 """
 SCOPE = """\
 apiVersion: fairlead.dev/v1alpha1
@@ -60,7 +61,7 @@ async def test_a_step_waits_for_its_approval_and_a_commit_gives_it() -> None:
     async with world.running() as engine:
         await started(world, engine, **said)
         await world.until(lambda: world.state(engine).step == 1)
-        await asyncio.sleep(7200)
+        await asyncio.sleep(900)
         assert world.shares() == {"v1": 90, "v2": 10}
         assert "approval" in engine.rollouts.looks["fraud"].decision.why
         world.declare("v2", extra=APPROVED, **said)
