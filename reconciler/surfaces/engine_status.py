@@ -12,6 +12,7 @@ from datetime import datetime
 
 from reconciler.core.identifiers import ClusterName
 from reconciler.core.ledger import Ledger
+from reconciler.core.rollouts.advancing import Move
 from reconciler.core.rollouts.reporting import RolloutStatus, rollout_status
 from reconciler.core.rollouts.states import RolloutState
 from reconciler.core.standing import ClusterFacts, Status, Unfinished, cluster_status
@@ -106,7 +107,8 @@ class EngineStatus:
             yield rollout_status(
                 rollout,
                 state,
-                why=look.decision.why,
+                # What moved it is over: it waits for the next look to say what for.
+                why=look.decision.why if look.decision.move is Move.HOLD else "",
                 looked_at=look.evidence.now,
                 verdicts=look.verdicts,
                 exposures=look.evidence.samples.exposures,
