@@ -179,3 +179,25 @@ def test_a_secret_value_in_a_model_is_refused_without_repeating_it() -> None:
 def test_a_cluster_that_disappears_leaves_selectors_that_mean_nothing() -> None:
     staging_only = CLUSTERS.partition("---")[0]
     assert [code for code, _ in found(clusters=staging_only)] == ["no-cluster"]
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        "{canary: {steps: [{weight: 0%}, {weight: 100%}]}}",
+        "{canary: {steps: [{mirror: 0%}, {weight: 100%}]}}",
+        "{canary: {steps: [{weight: 5%}, {weight: 100%}]}, deadline: 0s}",
+    ],
+)
+def test_a_step_that_can_only_fail_is_refused(strategy: str) -> None:
+    clusters = CLUSTERS.replace("env: staging}}\n", f"env: staging}}}}\n{GATEWAY}")
+    problems = found(clusters=clusters, rollouts=f"{ROLLOUT}  strategy: {strategy}\n")
+    assert [code for code, _ in problems] == ["field-value"]
+
+
+def test_gates_need_a_step_with_requests_to_judge() -> None:
+    clusters = CLUSTERS.replace("env: staging}}\n", f"env: staging}}}}\n{GATEWAY}")
+    gate = HEAD + "kind: Gate\nmetadata: {name: errors}\nspec: {errorRate: {atMost: 1%}}\n"
+    at_once = "  gates: [errors]\n  strategy: {canary: {steps: [{weight: 100%}]}}\n"
+    problems = found(clusters=clusters, gates=gate, rollouts=ROLLOUT + at_once)
+    assert [code for code, _ in problems] == ["gates-without-requests"]

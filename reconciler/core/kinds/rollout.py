@@ -70,6 +70,13 @@ class Step(Choice):
     requests: PositiveCount = 100
     """Requests that the new version must have answered in this step before the next begins."""
 
+    @field_validator("mirror", "weight")
+    @classmethod
+    def _refuse_nothing(cls, share: Percent | None) -> Percent | None:
+        if share is not None and not share.share:
+            raise refusal("gives the new version nothing", hint="give it a share above 0%")
+        return share
+
 
 class Canary(Part):
     """Give the new version traffic step by step, each on evidence from the gates."""
@@ -125,6 +132,13 @@ class Strategy(Choice):
     """
     deadline: Duration = timedelta(hours=1)
     """How long a step may wait for evidence; then the traffic goes back."""
+
+    @field_validator("deadline")
+    @classmethod
+    def _refuse_no_time(cls, deadline: timedelta) -> timedelta:
+        if not deadline:
+            raise refusal("leaves no time for evidence", hint="give it minutes or hours")
+        return deadline
 
 
 class GivenApproval(Part):
