@@ -11,13 +11,11 @@ from typing import Protocol, cast
 
 from reconciler.core.desired import Unit
 from reconciler.core.identifiers import ObjectKey
-from reconciler.core.manifests import JsonObject, Manifest
-from reconciler.core.rendering.release import VERSION_LABEL
+from reconciler.core.manifests import JsonObject
 from reconciler.core.rollouts.states import Target
+from reconciler.core.rollouts.version_objects import workloads_of
 from reconciler.core.statuses import Condition
 from reconciler.engine.observing import ClusterObserver
-
-_WORKLOADS = frozenset({("apps", "Deployment"), ("serving.kserve.io", "InferenceService")})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +41,7 @@ class WorkloadUptimes:
     """By the workloads of a version. Implements Uptimes."""
 
     def uptime(self, unit: Unit, target: Target, observer: ClusterObserver) -> Uptime:
-        workloads = [
-            manifest.key
-            for manifest in unit.manifests.values()
-            if (manifest.key.group, manifest.key.kind) in _WORKLOADS
-            and _version(manifest) == target.version
-        ]
+        workloads = workloads_of(unit, target.version)
         return Uptime(
             ready=bool(workloads) and all(is_current(observer, key) for key in workloads),
             down=any(_is_down(observer, key) for key in workloads),
@@ -58,11 +51,6 @@ class WorkloadUptimes:
 def is_current(observer: ClusterObserver, key: ObjectKey) -> bool:
     live = observer.get(key)
     return live is not None and live.health.condition is Condition.CURRENT
-
-
-def _version(manifest: Manifest) -> object:
-    metadata = cast(JsonObject, manifest.body["metadata"])
-    return cast(JsonObject, metadata.get("labels") or {}).get(VERSION_LABEL)
 
 
 def _is_down(observer: ClusterObserver, key: ObjectKey) -> bool:

@@ -18,7 +18,7 @@ from typing import Protocol
 
 import click
 
-from reconciler.core.errors import Invalid, Missing
+from reconciler.core.errors import Missing
 from reconciler.core.gates import Names, filled
 from reconciler.core.kinds import Gate, Rollout
 from reconciler.core.presenting.lines import Line, Tone, line, piece, plural
@@ -32,7 +32,7 @@ from reconciler.core.samples import QueryPoint
 from reconciler.core.verdicts import Outcome
 from reconciler.ports import MetricsSource
 from reconciler.surfaces.printing import print_lines
-from reconciler.surfaces.validate_command import validate_directory
+from reconciler.surfaces.validate_command import valid_state
 
 _TONES = {Outcome.PASS: Tone.GOOD, Outcome.FAIL: Tone.BAD, Outcome.HOLD: Tone.WARNING}
 _COUNTERS = ("stable_requests", "stable_errors", "candidate_requests", "candidate_errors")
@@ -164,16 +164,11 @@ def _moment(text: str) -> float:
 
 
 def _declared(repository: Path, name: str) -> tuple[Gate, Mapping[str, Rollout]]:
-    validation = validate_directory(repository)
-    if validation.compilation is None:
-        raise Invalid(
-            f"{repository} is not valid", hint=f"see what is wrong: fairlead validate {repository}"
-        )
-    gates = validation.compilation.state.gates
-    if name not in gates:
-        known = ", ".join(sorted(gates)) or "there are none"
+    desired = valid_state(repository)
+    if name not in desired.gates:
+        known = ", ".join(sorted(desired.gates)) or "there are none"
         raise Missing(f"{repository} declares no Gate {name}", hint=f"known: {known}")
-    return gates[name], validation.compilation.state.rollouts
+    return desired.gates[name], desired.rollouts
 
 
 def _changes(result: Backtest) -> list[Line]:

@@ -25,7 +25,7 @@ from reconciler.core.quantities import Percent, parse_duration
 from reconciler.core.rollouts.placing import gradual
 from reconciler.core.rollouts.simulating import Scenario, is_simulated, simulate, simulation_json
 from reconciler.surfaces.printing import print_lines
-from reconciler.surfaces.validate_command import validate_directory
+from reconciler.surfaces.validate_command import valid_state
 
 _Read = TypeVar("_Read")
 
@@ -135,12 +135,7 @@ def simulate_command(
 
 def _rollout(repository: Path, name: str) -> tuple[DesiredState, Rollout]:
     """The rollout as the work tree has it. Raises Invalid or Missing when nothing can be played."""
-    validation = validate_directory(repository)
-    if validation.compilation is None:
-        raise Invalid(
-            f"{repository} is not valid", hint=f"see what is wrong: fairlead validate {repository}"
-        )
-    desired = validation.compilation.state
+    desired = valid_state(repository)
     rollout = desired.rollouts.get(name)
     if rollout is None:
         known = ", ".join(sorted(desired.rollouts)) or "there are none"

@@ -18,6 +18,8 @@ import orjson
 
 from reconciler.core.commits import TreeDifference
 from reconciler.core.compiling import Compilation, blobs_to_read, compile_commit
+from reconciler.core.desired import DesiredState
+from reconciler.core.errors import Invalid
 from reconciler.core.identifiers import BlobId, CommitSha, DocumentPath
 from reconciler.core.manifests import JsonObject
 from reconciler.core.problems import Problem
@@ -82,6 +84,14 @@ def validate_directory(path: Path) -> Validation:
     while wanted := blobs_to_read(tree.difference, contents, previous=None):
         contents.update(tree.read(wanted))
     return _validated(_NO_COMMIT, tree.difference, contents)
+
+
+def valid_state(path: Path) -> DesiredState:
+    """What the files below a directory declare. Raises Invalid when that is not valid."""
+    validation = validate_directory(path)
+    if validation.compilation is None:
+        raise Invalid(f"{path} is not valid", hint=f"see what is wrong: fairlead validate {path}")
+    return validation.compilation.state
 
 
 async def validate_revision(tools: ValidateTools, path: Path, revision: str) -> Validation:

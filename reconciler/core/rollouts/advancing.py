@@ -11,14 +11,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from reconciler.core.kinds.rollout import BlueGreen, RolloutSpec
+from reconciler.core.kinds.rollout import RolloutSpec
+from reconciler.core.rollouts.demands import demand_of
 from reconciler.core.rollouts.gathering import condensed
 from reconciler.core.rollouts.observations import Observation
 from reconciler.core.rollouts.placing import gradual
 from reconciler.core.rollouts.revising import DRAIN_SECONDS, remembered
 from reconciler.core.rollouts.states import Failure, Kept, Phase, RolloutState
 from reconciler.core.rollouts.traffic import splits
-from reconciler.core.samples import Traffic
 from reconciler.core.verdicts import Outcome
 
 UNREADY_SECONDS = 10.0
@@ -247,39 +247,23 @@ def _waits(state: RolloutState, spec: RolloutSpec, observation: Observation) -> 
 
 
 def _step_waits(state: RolloutState, spec: RolloutSpec, observation: Observation) -> Iterator[str]:
-    steps = gradual(spec.strategy)
-    assert steps is not None
     assert state.candidate is not None
-    found = splits(steps)
-    index = min(state.step, len(found) - 1)
-    split = found[index]
-    if split.traffic is Traffic.FULL:
-        # Evidence was asked for before; from here on failures are watched for.
+    demand = demand_of(state.step, spec)
+    if demand.is_last:
         return
     if observation.trouble:
         yield observation.trouble
-    number, wanted = index + 1, 0
-    asks_approval = False
-    if isinstance(steps, BlueGreen):
-        asks_approval = steps.approval is not None
-        wanted = steps.requests if spec.gates else 0
-    else:
-        step = steps.steps[index]
-        asks_approval = step.approval is not None
-        wanted = 0 if asks_approval else step.requests
-    if asks_approval and not spec.is_approved(state.candidate.version, number):
-        yield f"step {number} waits for an approval in Git"
+    if demand.approval and not spec.is_approved(state.candidate.version, demand.number):
+        yield f"step {demand.number} waits for an approval in Git"
     # Clusters of earlier waves, where it has everything, are no evidence about this step's traffic.
-    own = [exposure for exposure in observation.exposures if exposure.traffic is split.traffic]
+    traffic = demand.split.traffic
+    own = [exposure for exposure in observation.exposures if exposure.traffic is traffic]
     answered = sum(exposure.candidate_requests for exposure in own)
-    if answered < wanted:
-        yield f"{answered} of {wanted} requests answered in this step"
-    following = found[index + 1]
-    if Traffic.WEIGHT in (split.traffic, following.traffic) or following.traffic is Traffic.FULL:
-        entering = split.traffic is not Traffic.WEIGHT and following.traffic is Traffic.WEIGHT
-        for verdict in observation.verdicts:
-            if verdict.outcome is Outcome.HOLD and not verdict.advisory and not entering:
-                yield f"gate {verdict.gate}: {verdict.summary}"
+    if answered < demand.requests:
+        yield f"{answered} of {demand.requests} requests answered in this step"
+    for verdict in observation.verdicts if demand.gates else ():
+        if verdict.outcome is Outcome.HOLD and not verdict.advisory:
+            yield f"gate {verdict.gate}: {verdict.summary}"
 
 
 def _is_overdue(state: RolloutState, spec: RolloutSpec, *, now: float) -> bool:

@@ -11,12 +11,10 @@ from collections.abc import Iterable, Sequence
 
 from reconciler.core.gates.errors import LEAST_ERRORS, find_harm
 from reconciler.core.kinds.gate import ErrorRate
-from reconciler.core.kinds.rollout import BlueGreen, RolloutSpec
+from reconciler.core.rollouts.demands import demand_of
 from reconciler.core.rollouts.evidence import Evidence
-from reconciler.core.rollouts.placing import gradual
-from reconciler.core.rollouts.states import Phase, RolloutState
-from reconciler.core.rollouts.traffic import splits
-from reconciler.core.samples import Exposure, Traffic
+from reconciler.core.rollouts.states import Phase
+from reconciler.core.samples import Exposure
 from reconciler.core.statistics.sequential import clean_requests_needed
 
 
@@ -34,10 +32,11 @@ def may_move(evidence: Evidence) -> bool:
         return False
     if state.phase is not Phase.STEPPING or _is_late(evidence) or _asks_approval(evidence):
         return True
+    demand = demand_of(state.step, evidence.spec)
     answered = sum(e.candidate_requests for e in exposures[len(state.exposures) :])
-    if answered < _wanted(state, evidence.spec):
+    if answered < demand.requests:
         return False
-    if not _waits_for_gates(state, evidence.spec):
+    if not demand.gates:
         return True
     return all(_may_pass(gate, exposures) for gate in gates)
 
@@ -92,29 +91,3 @@ def _asks_approval(evidence: Evidence) -> bool:
     """Such steps have a clock of their own, and are few."""
     number = evidence.state.step + 1
     return number in evidence.spec.approvals_asked() and evidence.state.approved_step != number
-
-
-def _wanted(state: RolloutState, spec: RolloutSpec) -> int:
-    """Requests that the step surely asks for."""
-    steps = gradual(spec.strategy)
-    if _traffic(state.step, spec) is Traffic.FULL or steps is None:
-        return 0
-    if isinstance(steps, BlueGreen):
-        return steps.requests if spec.gates else 0
-    step = steps.steps[min(state.step, len(steps.steps) - 1)]
-    return 0 if step.approval is not None else step.requests
-
-
-def _waits_for_gates(state: RolloutState, spec: RolloutSpec) -> bool:
-    """Whether the step surely goes on only when all gates pass."""
-    here, following = _traffic(state.step, spec), _traffic(state.step + 1, spec)
-    if here is Traffic.FULL or not spec.gates:
-        return False
-    return here is Traffic.WEIGHT or following is Traffic.FULL
-
-
-def _traffic(step: int, spec: RolloutSpec) -> Traffic | None:
-    steps = gradual(spec.strategy)
-    assert steps is not None, "a rollout that does not go step by step has none"
-    found = splits(steps)
-    return found[min(step, len(found) - 1)].traffic

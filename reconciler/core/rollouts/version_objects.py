@@ -150,10 +150,23 @@ def _version_of(unit: Unit) -> str | None:
     return next(filter(None, map(_version, unit.manifests.values())), None)
 
 
+def workloads_of(unit: Unit, version: str) -> list[ObjectKey]:
+    """What runs the replicas of a version."""
+    return [
+        manifest.key
+        for manifest in unit.manifests.values()
+        if _is_workload(manifest) and _version(manifest) == version
+    ]
+
+
+def _is_workload(manifest: Manifest) -> bool:
+    return (manifest.key.group, manifest.key.kind) in _WORKLOADS
+
+
 def _build(manifests: Iterable[Manifest]) -> Digest:
     templates = {
         canonical_json(cast(JsonObject, manifest.body["spec"]).get("template"))
         for manifest in manifests
-        if (manifest.key.group, manifest.key.kind) in _WORKLOADS
+        if _is_workload(manifest)
     }
     return digest_of(b"\n".join(sorted(templates)))
