@@ -1,8 +1,8 @@
 """Samples: what was measured of two versions, in the form that gates judge.
 
 Separate from the judging (core/gates), because samples are recorded with every decision, so that
-the verdict can be reached again from the audit log. The invariant: what was not measured is absent or
-carries its trouble; it is never zero.
+the verdict can be reached again from the audit log. The invariant: what was not measured is absent
+or carries its trouble; it is never zero.
 """
 
 from __future__ import annotations

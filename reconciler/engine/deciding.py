@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import structlog
 
-from reconciler.core.audit.records import AuditRecord, Phase, Verb
+from reconciler.core.audit.records import AuditRecord, Verb
 from reconciler.core.desired import DesiredState
 from reconciler.core.identifiers import ClusterName, CommitSha, Digest
 from reconciler.core.ledger import LedgerUpdate, Position, Standing, UnitState
@@ -193,17 +193,8 @@ class Decisions:
     def _decision(
         self, commit: CommitSha, verb: Verb, plan: Digest | None, result: str, detail: JsonObject
     ) -> AuditRecord:
-        return AuditRecord(
-            time=self._clock.now(),
-            repository=self._context.repository,
-            commit=commit,
-            actor=self._context.actor,
-            verb=verb,
-            phase=Phase.DECISION,
-            plan=plan,
-            result=result,
-            detail=detail,
-        )
+        now = self._clock.now()
+        return self._context.decision(now, commit, verb, plan=plan, result=result, detail=detail)
 
 
 def _problem_json(problem: Problem) -> JsonObject:

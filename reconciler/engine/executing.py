@@ -17,7 +17,7 @@ from itertools import chain
 
 import structlog
 
-from reconciler.core.audit.records import AuditRecord, Phase, Reason, Verb
+from reconciler.core.audit.records import AuditRecord, Verb
 from reconciler.core.desired import Unit
 from reconciler.core.errors import FairleadError, LeadershipLost, Terminal, Transient, Unavailable
 from reconciler.core.health import Condition, Health
@@ -316,19 +316,13 @@ class Executor:
         units: int | None = None,
         why: str = "",
     ) -> AuditRecord:
-        return AuditRecord(
-            time=self._clock.now(),
-            repository=context.repository,
-            commit=group.head,
-            actor=context.actor,
-            verb=verb,
-            phase=Phase.DECISION,
-            reason=Reason.COMMIT,
+        return context.decision(
+            self._clock.now(),
+            group.head,
+            verb,
             cluster=cluster,
             unit=unit,
-            plan=context.plan,
             result="held" if why else "ok",
-            trace=context.trace,
             detail={"explanation": why} if why else {"units": units},
         )
 

@@ -14,6 +14,7 @@ import structlog
 from reconciler.core.audit.records import AuditRecord, Phase, Verb
 from reconciler.core.errors import FairleadError, Misconfigured
 from reconciler.core.identifiers import ClusterName, CommitSha, GroupVersionKind
+from reconciler.core.manifests import JsonObject
 from reconciler.engine.books import Books
 from reconciler.engine.concurrency import first_of
 from reconciler.engine.observing import ClusterObserver
@@ -139,14 +140,7 @@ class Leader:
     def _lead_record(
         self, cluster: ClusterName, tenure: Tenure, context: Context, commit: CommitSha
     ) -> AuditRecord:
-        return AuditRecord(
-            time=self._clock.now(),
-            repository=context.repository,
-            commit=commit,
-            actor=context.actor,
-            verb=Verb.LEAD,
-            phase=Phase.DECISION,
-            cluster=cluster,
-            result="ok",
-            detail={"epoch": tenure.epoch},
+        detail: JsonObject = {"epoch": tenure.epoch}
+        return context.decision(
+            self._clock.now(), commit, Verb.LEAD, cluster=cluster, result="ok", detail=detail
         )

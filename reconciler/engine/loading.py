@@ -13,11 +13,10 @@ from dataclasses import dataclass
 
 import structlog
 
-from reconciler.core.audit.records import AuditRecord, Phase, Verb
+from reconciler.core.audit.records import AuditRecord, Verb
 from reconciler.core.desired import Unit
 from reconciler.core.errors import FairleadError
 from reconciler.core.identifiers import ClusterName, CommitSha
-from reconciler.core.ledger import Standing
 from reconciler.core.manifests import JsonObject, JsonValue
 from reconciler.core.outstanding import Place
 from reconciler.core.rollouts.adapters import Shelf, shelf_of
@@ -32,6 +31,7 @@ from reconciler.engine.observing import ClusterObserver
 from reconciler.engine.performing import Context
 from reconciler.engine.reconciling import Reconciler
 from reconciler.engine.sessions import ClusterSession
+from reconciler.engine.sighting import is_settled
 from reconciler.engine.uptimes import Uptime
 from reconciler.ports import Clock, Replicas
 
@@ -231,15 +231,8 @@ class Loader:
 
     def _is_in_place(self, stand: _Stand) -> bool:
         """Whether the cluster is where the rollout stands."""
-        place = stand.place
         known = self._books.ledger(stand.unit.cluster).units.get(stand.unit.name)
-        return (
-            known is not None
-            and known.standing is Standing.SETTLED
-            and known.digest == stand.course.state.units[place].digest
-            and place not in stand.course.staged.held
-            and stand.course_state.place == stand.state.place
-        )
+        return is_settled(stand.course, stand.state, stand.unit, known)
 
     async def _record(self, errand: _Errand, tasks: Sequence[Task]) -> None:
         """Write down, once, what is asked of which replicas. What fails is asked again."""
@@ -266,13 +259,10 @@ class Loader:
         }
         if adapter in shelf.digests:
             detail["artifact"] = shelf.digests[adapter]
-        return AuditRecord(
-            time=self._clock.now(),
-            repository=self._context.repository,
-            commit=errand.commit,
-            actor=self._context.actor,
-            verb=Verb.ROLLOUT,
-            phase=Phase.DECISION,
+        return self._context.decision(
+            self._clock.now(),
+            errand.commit,
+            Verb.ROLLOUT,
             cluster=cluster,
             unit=unit,
             result=verb,

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 
 import stamina
 
@@ -24,7 +25,7 @@ from reconciler.core.errors import (
     Transient,
     Unavailable,
 )
-from reconciler.core.identifiers import Digest
+from reconciler.core.identifiers import ClusterName, CommitSha, Digest, UnitName
 from reconciler.core.ledger import Applied, Entry, LedgerUpdate
 from reconciler.core.manifests import JsonObject
 from reconciler.core.plans import Action, Change
@@ -64,6 +65,36 @@ class Context:
     actor: str
     plan: Digest | None = None
     trace: str = ""
+
+    def decision(
+        self,
+        time: datetime,
+        commit: CommitSha,
+        verb: Verb,
+        *,
+        result: str,
+        detail: JsonObject,
+        plan: Digest | None = None,
+        cluster: ClusterName | None = None,
+        unit: UnitName | None = None,
+        reason: Reason = Reason.COMMIT,
+    ) -> AuditRecord:
+        """The record of something that was decided, and has no effect of its own."""
+        return AuditRecord(
+            time=time,
+            repository=self.repository,
+            commit=commit,
+            actor=self.actor,
+            verb=verb,
+            phase=Phase.DECISION,
+            reason=reason,
+            cluster=cluster,
+            unit=unit,
+            plan=plan or self.plan,
+            result=result,
+            trace=self.trace,
+            detail=detail,
+        )
 
 
 class Performer:

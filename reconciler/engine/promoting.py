@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import structlog
 
 from reconciler import __version__
-from reconciler.core.audit.records import AuditRecord, Phase, Verb
+from reconciler.core.audit.records import AuditRecord, Verb
 from reconciler.core.errors import FairleadError
 from reconciler.core.manifests import JsonObject
 from reconciler.core.rollouts.advancing import Decision, Move, step_name
@@ -164,13 +164,5 @@ class Promoter:
             "trail": trail_json(look.trail),
             "release": __version__,
         }
-        return AuditRecord(
-            time=self._clock.now(),
-            repository=self._context.repository,
-            commit=course.target.commit,
-            actor=self._context.actor,
-            verb=Verb.ROLLOUT,
-            phase=Phase.DECISION,
-            result=decision.move.value,
-            detail=detail,
-        )
+        now, commit, move = self._clock.now(), course.target.commit, decision.move.value
+        return self._context.decision(now, commit, Verb.ROLLOUT, result=move, detail=detail)

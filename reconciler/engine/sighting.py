@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from reconciler.core.desired import Unit
 from reconciler.core.identifiers import ClusterName
-from reconciler.core.ledger import Standing
+from reconciler.core.ledger import Standing, UnitState
 from reconciler.core.rollouts.courses import Course
 from reconciler.core.rollouts.observations import ClusterSight
 from reconciler.core.rollouts.staging import runtime_name
@@ -76,13 +76,7 @@ class Sights:
         known = self._books.ledger(unit.cluster).units.get(unit.name)
         here = course.states.get(state.rollout)
         current = here is not None and here.place == state.place
-        settled = (
-            current
-            and place not in course.staged.held
-            and known is not None
-            and known.standing is Standing.SETTLED
-            and known.digest == staged.digest
-        )
+        settled = is_settled(course, state, unit, known)
         refused = ""
         if current and known is not None and known.refused == staged.digest:
             refused = known.explanation
@@ -103,6 +97,20 @@ class Sights:
             and settled
             and uptime.down,
         )
+
+
+def is_settled(course: Course, state: RolloutState, unit: Unit, known: UnitState | None) -> bool:
+    """Whether a cluster is where a rollout stands; `known` is what the ledger says of its unit."""
+    place = (unit.cluster, unit.name)
+    here = course.states.get(state.rollout)
+    return (
+        here is not None
+        and here.place == state.place
+        and place not in course.staged.held
+        and known is not None
+        and known.standing is Standing.SETTLED
+        and known.digest == course.state.units[place].digest
+    )
 
 
 def _routed(observer: ClusterObserver, unit: Unit) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import structlog
 
-from reconciler.core.audit.records import AuditRecord, Phase, Verb
+from reconciler.core.audit.records import AuditRecord, Verb
 from reconciler.core.errors import Terminal, Transient
 from reconciler.core.identifiers import CommitSha, short
 from reconciler.core.kinds import Rollout
@@ -188,16 +188,9 @@ class Undoer:
             "undone": failure.undone,
             "trouble": failure.trouble,
         }
-        return AuditRecord(
-            time=self._clock.now(),
-            repository=self._context.repository,
-            commit=guilty,
-            actor=self._context.actor,
-            verb=Verb.UNDO,
-            phase=Phase.DECISION,
-            result="ok" if failure.undone else "not-undone",
-            detail=detail,
-        )
+        result = "ok" if failure.undone else "not-undone"
+        now = self._clock.now()
+        return self._context.decision(now, guilty, Verb.UNDO, result=result, detail=detail)
 
 
 def _reason(state: RolloutState, failure: Failure) -> str:

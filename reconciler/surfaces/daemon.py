@@ -19,7 +19,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from reconciler import __version__
-from reconciler.core.audit.records import AuditRecord, Phase, Reason, Verb
+from reconciler.core.audit.records import Reason, Verb
 from reconciler.core.errors import FairleadError, Misconfigured, Transient
 from reconciler.core.identifiers import CommitSha
 from reconciler.engine.checkpointing import Checkpointer
@@ -99,13 +99,10 @@ class Daemon:
 
     async def _record(self, verb: Verb, result: str) -> None:
         commit = self.engine.books.position.accepted or CommitSha("")
-        record = AuditRecord(
-            time=self.clock.now(),
-            repository=self.context.repository,
-            commit=commit,
-            actor=self.context.actor,
-            verb=verb,
-            phase=Phase.DECISION,
+        record = self.context.decision(
+            self.clock.now(),
+            commit,
+            verb,
             reason=Reason.OPERATION,
             result=result,
             detail={"version": __version__},
