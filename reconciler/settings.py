@@ -9,87 +9,24 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, NamedTuple, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from annotated_types import MinLen
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    ConfigDict,
-    ValidationInfo,
-    model_validator,
-)
+from pydantic import AfterValidator, ConfigDict, model_validator
 
 from reconciler.core.identifiers import CommitSha, commit_sha
 from reconciler.core.kinds.common import Choice, Part, one_of, refusal, unique
 from reconciler.core.kinds.scalars import DnsLabel, Duration, Flag, Maybe, Text, TextForm
-
-BASE_DIRECTORY = "base"
-"""Key of the validation context: the directory that relative paths start from."""
-
-
-class Address(NamedTuple):
-    """Where to listen."""
-
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, text: str) -> Address:
-        host, _, port = text.rpartition(":")
-        if int(port) > 65535:
-            raise ValueError(text)
-        return cls(host.strip("[]"), int(port))
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-def _resolved(path: Path, info: ValidationInfo) -> Path:
-    base: Path = (info.context or {}).get(BASE_DIRECTORY, Path())
-    return (base / path.expanduser()).absolute()
-
-
-def _path(value: object) -> object:
-    # pydantic would take bytes, and "" for the current directory.
-    if not isinstance(value, str | Path) or not str(value):
-        raise refusal("is not a path", hint="name a file or directory")
-    return value
-
-
-def _place(text: str, info: ValidationInfo) -> str:
-    """A path as a path, and anything else as it is."""
-    if text.startswith(("./", "../", "~/")):
-        return str(_resolved(Path(text), info))
-    return text
-
-
-def _state_place(text: str, info: ValidationInfo) -> str:
-    return text if "://" in text else str(_resolved(Path(text), info))
-
-
-FilePath: TypeAlias = Annotated[Path, BeforeValidator(_path), AfterValidator(_resolved)]
-RemotePlace: TypeAlias = Annotated[Text, AfterValidator(_place)]
-StatePlace: TypeAlias = Annotated[Text, AfterValidator(_state_place)]
-ListenAddress: TypeAlias = Annotated[
+from reconciler.settings_page import PageSettings
+from reconciler.settings_places import (
     Address,
-    TextForm(
-        what="host and port",
-        pattern=r"^([A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}$",
-        hint="write host:port, such as 127.0.0.1:9460",
-        examples=("127.0.0.1:9460", "[::1]:9460"),
-        read=Address.parse,
-    ),
-]
-HttpUrl: TypeAlias = Annotated[
-    str,
-    TextForm(
-        what="the URL of an HTTP server without credentials",
-        pattern=r"^https?://[^\s/@?#]+(/[^\s@?#]*)?$",
-        hint="write http://host:port or https://host:port, with no user and no password",
-        examples=("http://127.0.0.1:4318",),
-    ),
-]
+    FilePath,
+    HttpUrl,
+    ListenAddress,
+    RemotePlace,
+    StatePlace,
+)
+
 FullCommit: TypeAlias = Annotated[
     CommitSha,
     TextForm(
@@ -325,8 +262,10 @@ class Settings(Part):
     lease: LeaseSettings = LeaseSettings()
     """One writer per cluster, by a Lease object in it."""
     listen: ListenAddress = Address("127.0.0.1", 9460)
-    """Address of the HTTP endpoints. They ask nobody who they are: keep it on the loopback, or
-    behind something that does."""
+    """Address of the HTTP endpoints and the page. Beyond the loopback the page needs a sign-in;
+    `/metrics`, `/livez` and `/readyz` ask nobody who they are."""
+    page: PageSettings = PageSettings()
+    """The status page: its address, and who may look."""
     webhook: Maybe[WebhookSettings] = None
     """Push notifications of the Git server; without a secret there is no endpoint for them."""
     audit: AuditSettings = AuditSettings()

@@ -25,7 +25,8 @@ from reconciler.core.identifiers import DocumentPath
 from reconciler.core.manifests import JsonObject, JsonValue
 from reconciler.core.problems import Problem, Span, in_order, printable
 from reconciler.core.yaml_reading import Chunk, Steps
-from reconciler.settings import BASE_DIRECTORY, Settings
+from reconciler.settings import Settings
+from reconciler.settings_places import BASE_DIRECTORY
 
 PREFIX = "FAIRLEAD_"
 

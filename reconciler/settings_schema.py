@@ -10,7 +10,8 @@ import sys
 
 from reconciler.core.kinds.schemas import DIALECT, SchemaGenerator, rendered
 from reconciler.core.manifests import JsonValue
-from reconciler.settings import Address, Settings
+from reconciler.settings import Settings
+from reconciler.settings_places import Address
 
 
 class _Generator(SchemaGenerator):
