@@ -11,7 +11,9 @@ from collections.abc import Mapping
 
 from reconciler.core.desired import DesiredState
 from reconciler.core.outstanding import Place
+from reconciler.core.problems import Problem
 from reconciler.core.rollouts.courses import Course, Courses
+from reconciler.core.rollouts.relocating import applied_homes, relocation_problems
 from reconciler.core.rollouts.runtimes import Loaded
 from reconciler.core.rollouts.staging import Staged
 from reconciler.core.rollouts.states import RolloutState
@@ -44,6 +46,15 @@ class Positions:
         ledgers = {name: self._books.ledger(name) for name in self._books.clusters}
         journal = self._books.position.journal
         return self._courses.make(desired, journal, ledgers, self.loaded, now=self.now())
+
+    def relocations(
+        self, desired: DesiredState, accepted: DesiredState | None
+    ) -> tuple[Problem, ...]:
+        """Rollouts that a commit would take away from where they serve."""
+        if not self._gradual:
+            return ()
+        ledgers = (self._books.ledger(name) for name in self._books.clusters)
+        return relocation_problems(desired, applied_homes(desired, ledgers, accepted=accepted))
 
     def stands(self, course: Course) -> bool:
         return course.stands(self.states())

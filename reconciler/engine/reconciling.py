@@ -188,6 +188,10 @@ class Reconciler:
                 hint="keep metadata.name",
             )
             return None
+        if moved := self.positions.relocations(state, self.accepted):
+            self.problems += moved
+            await self._decisions.refuse_invalid(head, moved)
+            return None
         return state
 
     async def _fall_back(self) -> bool:

@@ -24,6 +24,11 @@ from reconciler.core.planning import plan
 from reconciler.core.plans import Plan
 from reconciler.core.problems import Problem, Span
 from reconciler.core.rollouts.courses import Courses
+from reconciler.core.rollouts.relocating import (
+    applied_homes,
+    declared_homes,
+    relocation_problems,
+)
 from reconciler.core.snapshots import ClusterSnapshot, FrozenSnapshot
 from reconciler.engine.fetching import Compiler, Invalid, verify_history
 from reconciler.engine.observing import ClusterObserver
@@ -59,8 +64,10 @@ async def compare(repository: Repository, *, base: CommitSha, head: CommitSha) -
     after = await compiler.compile(head, rules=before.compilation.state.policy)
     if isinstance(after, Invalid):
         return Survey(head, None, after.problems)
-    made = intent_plan(before.compilation.state, after.compilation.state)
-    return Survey(head, made, after.problems)
+    one, other = before.compilation.state, after.compilation.state
+    if moved := relocation_problems(other, declared_homes(one)):
+        return Survey(head, None, (*after.problems, *moved))
+    return Survey(head, intent_plan(one, other), after.problems)
 
 
 class Surveyor:
@@ -90,7 +97,8 @@ class Surveyor:
             Transient: a cluster failed in the middle of the dry run.
         """
         accepted = self._recorded.position.accepted
-        rules = await self._rules()
+        in_force = await self._accepted()
+        rules = in_force.policy if in_force else None
         await verify_history(
             self._repository,
             accepted=accepted,
@@ -104,6 +112,9 @@ class Surveyor:
         if desired.repository != self._name:
             return Survey(head, None, (self._other_name(desired),))
         recorded = self._recorded
+        homes = applied_homes(desired, recorded.ledgers.values(), accepted=in_force)
+        if moved := relocation_problems(desired, homes):
+            return Survey(head, None, (*result.problems, *moved))
         staged = (
             Courses()
             .make(
@@ -118,8 +129,8 @@ class Surveyor:
             made = await self._plan(staged, rules or desired.policy, views)
         return Survey(head, made, result.problems)
 
-    async def _rules(self) -> RepositorySpec | None:
-        """The policy in force: that of the commit accepted last."""
+    async def _accepted(self) -> DesiredState | None:
+        """The commit accepted last, whose policy is in force."""
         accepted = self._recorded.position.accepted
         if accepted is None:
             return None
@@ -129,7 +140,7 @@ class Surveyor:
                 f"the accepted commit {short(accepted)} is not valid for this release",
                 hint="plan with the release that accepted it",
             )
-        return result.compilation.state.policy
+        return result.compilation.state
 
     def _other_name(self, desired: DesiredState) -> Problem:
         message = f"the repository is named {desired.repository}, the settings say {self._name}"

@@ -45,6 +45,7 @@ def declared(
     replicas: int = 2,
     image: str = "ab",
     strategy: str = STEPS,
+    namespace: str = "team-risk",
 ) -> DesiredState:
     """A commit that asks for a version."""
     versions = "".join(
@@ -73,7 +74,7 @@ metadata: {{name: fraud}}
 spec:
   model: fraud
   version: {version}
-  namespace: team-risk
+  namespace: {namespace}
   waves:
   - clusters: {{env: staging}}
   - clusters: {{env: production}}

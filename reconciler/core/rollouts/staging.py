@@ -125,7 +125,7 @@ class _Growing:
         if unit.cluster not in self._by_unit:
             ledger = self._ledgers.get(unit.cluster)
             self._by_unit[unit.cluster] = entries_by_unit(ledger) if ledger else {}
-        return tuple(self._by_unit[unit.cluster].get(unit.name, ()))
+        return tuple(_at_home(unit, self._by_unit[unit.cluster].get(unit.name, ())))
 
 
 def unfinished_words(state: RolloutState) -> str:
@@ -150,7 +150,13 @@ def _fallback(state: RolloutState) -> Placement:
 
 def _entries(ledger: Ledger | None, unit: Unit) -> tuple[Entry, ...]:
     found = ledger.entries.values() if ledger else ()
-    return tuple(entry for entry in found if entry.unit == unit.name)
+    return tuple(_at_home(unit, (entry for entry in found if entry.unit == unit.name)))
+
+
+def _at_home(unit: Unit, entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Without what is left in a namespace that the rollout came from: no route can lead to it."""
+    homes = {key.namespace for key in unit.manifests}
+    return (entry for entry in entries if entry.key.namespace in homes)
 
 
 def target_of(desired: DesiredState, rollout: Rollout) -> Target | None:
