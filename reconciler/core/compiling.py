@@ -166,6 +166,8 @@ def _state(commit: CommitSha, declared: Declared, units: Mapping[UnitKey, Unit])
         models=declared.models,
         gates=declared.gates,
         evaluations=declared.evaluations,
+        roles=declared.roles,
+        agents=declared.agents,
         notices=declared.notices,
     )
 

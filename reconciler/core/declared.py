@@ -12,7 +12,16 @@ from dataclasses import dataclass
 from reconciler.core.declarations import Declarations, index
 from reconciler.core.documents import Document
 from reconciler.core.identifiers import ClusterName
-from reconciler.core.kinds import Cluster, Evaluation, Gate, Model, Repository, Rollout
+from reconciler.core.kinds import (
+    AgentScope,
+    Cluster,
+    Evaluation,
+    Gate,
+    Model,
+    Repository,
+    Role,
+    Rollout,
+)
 from reconciler.core.kinds.repository import ManifestSource
 from reconciler.core.notices import notices
 from reconciler.core.placement import Estate
@@ -32,6 +41,8 @@ class Declared:
     models: Mapping[str, Model]
     gates: Mapping[str, Gate]
     evaluations: Mapping[str, Evaluation]
+    roles: Mapping[str, Role]
+    agents: Mapping[str, AgentScope]
     rendered: Mapping[str, RenderedRollout]
     notices: tuple[str, ...]
 
@@ -61,6 +72,8 @@ def declare(
         models={document.name: model for document, model in declarations.all(Model)},
         gates={document.name: gate for document, gate in declarations.all(Gate)},
         evaluations={document.name: found for document, found in declarations.all(Evaluation)},
+        roles={document.name: role for document, role in declarations.all(Role)},
+        agents={document.name: agent for document, agent in declarations.all(AgentScope)},
         rendered=rollouts.rendered,
         notices=notices(declarations, policy.own, rollouts.rendered.values()),
     )

@@ -19,7 +19,7 @@ from reconciler.core.identifiers import (
     ObjectKey,
     UnitName,
 )
-from reconciler.core.kinds import Cluster, Evaluation, Gate, Model, Rollout
+from reconciler.core.kinds import AgentScope, Cluster, Evaluation, Gate, Model, Role, Rollout
 from reconciler.core.kinds.repository import RepositorySpec
 from reconciler.core.manifests import Manifest, digest_of
 
@@ -72,6 +72,8 @@ class DesiredState:
     rolling: tuple[str, ...] = ()
     gates: Mapping[str, Gate] = field(default_factory=dict)
     evaluations: Mapping[str, Evaluation] = field(default_factory=dict)
+    roles: Mapping[str, Role] = field(default_factory=dict)
+    agents: Mapping[str, AgentScope] = field(default_factory=dict)
 
     def places_of(self, rollout: str) -> Iterator[tuple[tuple[ClusterName, UnitName], Unit]]:
         """The units of a rollout, one for each of its clusters."""
