@@ -1,0 +1,46 @@
+"""Sight: which of the things that a commit declares somebody may see.
+
+Separate from viewers.py, which knows teams, and from the pages, which know things. The invariant:
+what has no team is seen only by who sees everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from reconciler.core.desired import DesiredState
+from reconciler.core.identifiers import UnitName
+from reconciler.core.viewers import Viewer
+
+TEAM_LABEL = "team"
+ROLLOUT_UNITS = "rollout/"
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What `viewer` sees of `desired`; without a commit in force, what it can see of nothing."""
+
+    viewer: Viewer
+    desired: DesiredState | None
+
+    @property
+    def everything(self) -> bool:
+        return self.viewer.sees_everything
+
+    def labelled(self, labels: Mapping[str, str]) -> bool:
+        return self.viewer.may_see(labels.get(TEAM_LABEL, ""))
+
+    def model(self, name: str) -> bool:
+        found = self.desired.models.get(name) if self.desired else None
+        return self.labelled(found.metadata.labels if found else {})
+
+    def rollout(self, name: str) -> bool:
+        """Whoever sees the model sees its rollouts."""
+        found = self.desired.rollouts.get(name) if self.desired else None
+        return self.model(found.spec.model) if found else self.everything
+
+    def unit(self, name: UnitName) -> bool:
+        if name.startswith(ROLLOUT_UNITS):
+            return self.rollout(name.removeprefix(ROLLOUT_UNITS))
+        return self.everything
