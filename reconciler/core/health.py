@@ -62,7 +62,7 @@ def health_of(body: JsonObject) -> Health:
         if rule is None:
             return _CURRENT
         status = {}
-    observed = status.get("observedGeneration")
+    observed = status.get("observedGeneration") if kind not in _TELL_ANOTHER else None
     if observed is None:
         if kind in _TELL_GENERATION:
             return _UNOBSERVED
@@ -213,7 +213,23 @@ def _inference_service(subject: Subject) -> Health:
         return Health(Condition.FAILED, said(failure, "the model cannot be loaded"))
     ready = conditions_of(subject.status).get("Ready")
     # kstatus takes a resource without the condition for current; a model is loaded first.
-    return _UNOBSERVED if ready is None else _by_condition(ready)
+    if ready is None or (lag := _canary_lag(subject)) is None:
+        return _UNOBSERVED
+    return Health(Condition.IN_PROGRESS, lag) if lag else _by_condition(ready)
+
+
+def _canary_lag(subject: Subject) -> str | None:
+    """What the canaries lack; empty when nothing. None: the controller saw others than these.
+
+    Ready does not tell: KServe leaves requests with the predictor while a canary is not up.
+    """
+    told = parts(subject.status, "canaryStatuses")
+    seen = [(one.get("name"), one.get("trafficPercent")) for one in told]
+    canaries = parts(subject.spec, "canary")
+    if seen != [(part(c, "predictor").get("name"), c.get("trafficPercent")) for c in canaries]:
+        return None
+    late = [one.get("name") for one in told if one.get("trafficPercent") and not one.get("ready")]
+    return f"canary {late[0]} is not ready" if late else ""
 
 
 _GATEWAY: Final = "gateway.networking.k8s.io"
@@ -239,6 +255,9 @@ _RULES: Final[dict[tuple[str, str], _Rule]] = {
         (_GATEWAY, f"{protocol}Route"): _route for protocol in ("HTTP", "GRPC", "TLS", "TCP", "UDP")
     },
 }
+
+# KServe copies the generation that a Deployment of its making has.
+_TELL_ANOTHER: Final = frozenset({("serving.kserve.io", "InferenceService")})
 
 # Their controllers always say which generation they looked at: silence means not yet.
 _TELL_GENERATION: Final = frozenset(

@@ -21,6 +21,7 @@ from reconciler.core.kinds import Model, Rollout
 from reconciler.core.kinds.repository import Defaults, IgnoredFields
 from reconciler.core.kinds.rollout import ALL, Strategy
 from reconciler.core.kinds.serving import GatewayReference, Route
+from reconciler.core.kserve_rules import kserve_problems
 from reconciler.core.placement import Estate
 from reconciler.core.policy import Policy
 from reconciler.core.problems import Problem
@@ -71,6 +72,11 @@ class RenderedRollout:
         return self.server is None and declared_as(Model, self.model).spec.serving.lora is not None
 
     @property
+    def divides_itself(self) -> bool:
+        """Whether what runs it divides the requests, too, so that no gateway of ours need."""
+        return declared_as(Model, self.model).spec.serving.runtime == "kserve"
+
+    @property
     def gateway_route(self) -> Route | None:
         """The route by which requests come: that of the server, where there is one."""
         model = self.server.model if self.server is not None else self.model
@@ -110,6 +116,8 @@ def render_rollouts(
         entry = RenderedRollout(document, model, server, environment, units)
         rendered[rollout.name] = entry
         problems.extend(_server_problems(entry))
+        if entry.divides_itself:
+            problems.extend(kserve_problems(document, model))
         problems.extend(_traffic_problems(entry))
     problems.extend(_rivals(rendered))
     problems.extend(_rival_routes(rendered))
@@ -200,6 +208,8 @@ def _traffic_problems(entry: RenderedRollout) -> Iterator[Problem]:
             "the rollout has gates, and a canary without a step that gives them requests to judge",
             'begin with a smaller step, such as "- weight: 5%"',
         )
+    if entry.divides_itself:
+        return
     words = strategy.chosen.replace("_", " ")
     if entry.gateway_route is None:
         model = entry.server.model if entry.server is not None else entry.model

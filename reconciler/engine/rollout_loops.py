@@ -20,7 +20,7 @@ from reconciler.engine.promoting import Look, Promoter
 from reconciler.engine.reconciling import Reconciler
 from reconciler.engine.sighting import Sights
 from reconciler.engine.undoing import Undoer
-from reconciler.engine.uptimes import Uptimes, WorkloadUptimes
+from reconciler.engine.uptimes import InferenceServiceUptimes, Uptimes, WorkloadUptimes
 from reconciler.ports import Clock, Repository
 
 __all__ = ["Instruments", "RolloutLoops", "Surroundings"]
@@ -65,8 +65,7 @@ class RolloutLoops:
             context=around.context,
             on_loaded=on_move,
         )
-        uptimes: Mapping[str, Uptimes] = {"deployment": WorkloadUptimes(), "lora": loader}
-        sights = Sights(around.leader, around.books, uptimes)
+        sights = Sights(around.leader, around.books, _uptimes(loader))
         promoter = Promoter(
             reconciler=around.reconciler,
             looker=Looker(sights, instruments, around.clock),
@@ -94,3 +93,12 @@ class RolloutLoops:
     async def run(self) -> None:
         """Until cancelled, or a bug."""
         await together([self.promoter.run(), self.loader.run(), self.undoer.run()])
+
+
+def _uptimes(loader: Loader) -> Mapping[str, Uptimes]:
+    """By the name of the runtime."""
+    return {
+        "deployment": WorkloadUptimes(),
+        "kserve": InferenceServiceUptimes(),
+        "lora": loader,
+    }

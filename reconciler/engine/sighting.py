@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from reconciler.core.desired import Unit
 from reconciler.core.identifiers import ClusterName
 from reconciler.core.ledger import Standing, UnitState
+from reconciler.core.rendering.kserve import INFERENCE_SERVICE
 from reconciler.core.rollouts.courses import Course
 from reconciler.core.rollouts.observations import ClusterSight
 from reconciler.core.rollouts.staging import runtime_name
@@ -21,7 +22,8 @@ from reconciler.engine.leading import LOST, NOT_CONNECTED, WAITING, Leader
 from reconciler.engine.observing import ClusterObserver
 from reconciler.engine.uptimes import Uptimes, is_current
 
-_ROUTE = ("gateway.networking.k8s.io", "HTTPRoute")
+_DIVIDING = frozenset({("gateway.networking.k8s.io", "HTTPRoute"), INFERENCE_SERVICE})
+"""Kinds that say how requests are divided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,5 +116,5 @@ def is_settled(course: Course, state: RolloutState, unit: Unit, known: UnitState
 
 
 def _routed(observer: ClusterObserver, unit: Unit) -> bool:
-    routes = [key for key in unit.manifests if (key.group, key.kind) == _ROUTE]
-    return bool(routes) and all(is_current(observer, key) for key in routes)
+    dividing = [key for key in unit.manifests if (key.group, key.kind) in _DIVIDING]
+    return bool(dividing) and all(is_current(observer, key) for key in dividing)

@@ -12,9 +12,10 @@ from typing import Protocol, cast
 from reconciler.core.desired import Unit
 from reconciler.core.identifiers import ObjectKey
 from reconciler.core.manifests import JsonObject
+from reconciler.core.rollouts.kserve import service_of
 from reconciler.core.rollouts.states import Target
 from reconciler.core.rollouts.version_objects import workloads_of
-from reconciler.core.statuses import Condition
+from reconciler.core.statuses import Condition, conditions_of, holds, part, parts
 from reconciler.engine.observing import ClusterObserver
 
 
@@ -46,6 +47,29 @@ class WorkloadUptimes:
             ready=bool(workloads) and all(is_current(observer, key) for key in workloads),
             down=any(_is_down(observer, key) for key in workloads),
         )
+
+
+class InferenceServiceUptimes:
+    """By what KServe says of a version. Implements Uptimes.
+
+    It calls a canary ready when one replica is: how many are is not told.
+    """
+
+    def uptime(self, unit: Unit, target: Target, observer: ClusterObserver) -> Uptime:
+        key = service_of(unit)
+        live = observer.get(key) if key is not None else None
+        if key is None or live is None:
+            return Uptime(down=key is not None)
+        up = _is_ready(live.body, target.version)
+        return Uptime(ready=up and is_current(observer, key), down=not up)
+
+
+def _is_ready(service: JsonObject, version: str) -> bool:
+    status = part(service, "status")
+    if part(part(service, "spec"), "predictor").get("name") == version:
+        return holds(conditions_of(status), "PredictorReady", "True")
+    told = parts(status, "canaryStatuses")
+    return any(one.get("name") == version and one.get("ready") is True for one in told)
 
 
 def is_current(observer: ClusterObserver, key: ObjectKey) -> bool:

@@ -163,7 +163,7 @@ def test_two_models_may_not_get_the_same_requests() -> None:
 
 
 def test_a_runtime_that_cannot_be_rolled_out_says_so() -> None:
-    assert found(models=MODEL.replace("runtime: deployment", "runtime: kserve")) == [
+    assert found(models=MODEL.replace("runtime: deployment", "runtime: chart")) == [
         ("runtime-not-supported", "rollouts.yaml:5:10")
     ]
 

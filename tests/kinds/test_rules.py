@@ -80,14 +80,14 @@ def test_an_image_with_a_digest_is_taken_with_or_without_tag(image: str) -> None
     Serving.model_validate({"runtime": "deployment", "container": {"image": image, "port": 1}})
 
 
-def test_a_deployment_needs_a_container() -> None:
+@pytest.mark.parametrize("runtime", ["deployment", "kserve"])
+def test_what_runs_a_container_needs_one(runtime: str) -> None:
     with pytest.raises(ValidationError, match="has no container"):
-        Serving.model_validate({"runtime": "deployment"})
+        Serving.model_validate({"runtime": runtime})
 
 
-@pytest.mark.parametrize("runtime", ["kserve", "chart"])
-def test_other_runtimes_are_declared_without_one(runtime: str) -> None:
-    assert Serving.model_validate({"runtime": runtime}).container is None
+def test_a_chart_is_declared_without_one() -> None:
+    assert Serving.model_validate({"runtime": "chart"}).container is None
 
 
 LORA = {"server": "base", "alias": "support", "path": "/adapters/{digest}"}

@@ -168,11 +168,46 @@ def test_a_gateway_is_current_once_programmed() -> None:
         assert health_of(body).condition is expected
 
 
+KSERVE = ("serving.kserve.io/v1beta1", "InferenceService")
+
+
 def test_an_inference_service_is_current_once_ready() -> None:
-    kind = ("serving.kserve.io/v1beta1", "InferenceService")
-    assert health_of(live(*kind)).condition is IN_PROGRESS
-    ready = live(*kind, status={"observedGeneration": 2, "conditions": [condition("Ready")]})
+    assert health_of(live(*KSERVE)).condition is IN_PROGRESS
+    ready = live(*KSERVE, status={"conditions": [condition("Ready")]})
     assert health_of(ready).condition is CURRENT
+
+
+def test_the_generation_that_kserve_tells_is_that_of_another_object() -> None:
+    status = {"observedGeneration": 7, "conditions": [condition("Ready")]}
+    assert health_of(live(*KSERVE, status=status)).condition is CURRENT
+
+
+@pytest.mark.parametrize(
+    ("told", "expected", "words"),
+    [
+        ([], IN_PROGRESS, "looked at this version"),
+        ([("v1", True, 5)], IN_PROGRESS, "looked at this version"),
+        ([("v2", True, 0)], IN_PROGRESS, "looked at this version"),
+        ([("v2", False, 5)], IN_PROGRESS, "canary v2 is not ready"),
+        ([("v2", True, 5)], CURRENT, ""),
+    ],
+)
+def test_an_inference_service_is_current_once_its_canaries_are_as_declared(
+    told: list[tuple[str, bool, int]], expected: Condition, words: str
+) -> None:
+    statuses = [{"name": n, "ready": ready, "trafficPercent": p} for n, ready, p in told]
+    status = {"conditions": [condition("Ready")], "canaryStatuses": statuses}
+    spec = {"canary": [{"predictor": {"name": "v2"}, "trafficPercent": 5}]}
+    health = health_of(live(*KSERVE, spec=spec, status=status))
+    assert health.condition is expected
+    assert words in health.explanation
+
+
+def test_a_canary_without_requests_may_be_down() -> None:
+    statuses = [{"name": "v2", "ready": False, "trafficPercent": 0}]
+    status = {"conditions": [condition("Ready")], "canaryStatuses": statuses}
+    spec = {"canary": [{"predictor": {"name": "v2"}, "trafficPercent": 0}]}
+    assert health_of(live(*KSERVE, spec=spec, status=status)).condition is CURRENT
 
 
 def test_an_inference_service_whose_model_cannot_be_loaded_has_failed() -> None:
@@ -234,6 +269,7 @@ STATUS_FIELDS = (
     "observedGeneration",
     "containerStatuses",
     "modelStatus",
+    "canaryStatuses",
     "loadBalancer",
     "hard",
 )

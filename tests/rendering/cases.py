@@ -15,6 +15,7 @@ from tests.desired.builders import (
     compiled,
     repository,
 )
+from tests.desired.kserve import KSERVE_MODEL, KSERVE_ROLLOUT
 
 GPU_MODEL = f"""\
 apiVersion: fairlead.dev/v1alpha1
@@ -68,6 +69,7 @@ CASES: dict[str, dict[str, str]] = {
         "adapter": ADAPTER,
         "adapter_rollout": ADAPTER_ROLLOUT,
     },
+    "kserve": {"models": KSERVE_MODEL, "rollouts": KSERVE_ROLLOUT},
 }
 
 

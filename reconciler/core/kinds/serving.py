@@ -142,7 +142,7 @@ class Serving(Part):
     runtime: Runtime
     """What runs it: a Deployment, KServe, a LoRA adapter on a shared server, or a Helm chart."""
     container: Maybe[Container] = None
-    """The container that serves the model; needed by runtime deployment."""
+    """The container that serves the model; needed by runtimes deployment and kserve."""
     lora: Maybe[Lora] = None
     """The server that loads the adapter; needed by runtime lora, and used by no other."""
     replicas: Maybe[PositiveCount] = None
@@ -155,11 +155,13 @@ class Serving(Part):
     signals: Signals = Field(default_factory=Signals)
     """Where each replica reports how it does."""
     route: Route | None = None
-    """How requests reach the model through the gateway; only from inside when left out."""
+    """How requests reach the model through the gateway; only from inside when left out. Runtime
+    kserve uses none: KServe makes its own route."""
     model_mount: AbsolutePath = DEFAULT_MODEL_MOUNT
     """Directory of the container at which the version's artifact is mounted, read-only.
 
-    The artifact is an image volume, pulled by digest by the node.
+    The artifact is an image volume, pulled by digest by the node. Runtime kserve uses none: KServe
+    puts the artifact at /mnt/models.
     """
 
     @field_validator("secrets")
@@ -169,8 +171,14 @@ class Serving(Part):
 
     @model_validator(mode="after")
     def _require_what_the_runtime_needs(self) -> Serving:
-        if self.runtime == "deployment" and self.container is None:
-            raise refusal("has no container", hint="runtime deployment needs container with image")
+        if self.runtime in ("deployment", "kserve") and self.container is None:
+            hint = f"runtime {self.runtime} needs container with image"
+            raise refusal("has no container", hint=hint)
+        if self.runtime == "kserve" and {"route", "model_mount"} & self.model_fields_set:
+            raise refusal(
+                "has route or modelMount, which KServe decides",
+                hint="remove them: KServe makes its own route, and mounts at /mnt/models",
+            )
         is_lora = self.runtime == "lora"
         if is_lora and self.lora is None:
             raise refusal("has no lora", hint="runtime lora needs lora with server, alias and path")

@@ -43,9 +43,9 @@ def deployment(release: Release) -> JsonObject:
             "template": {
                 "metadata": {
                     "labels": release.pod_labels(),
-                    "annotations": _scraping(release),
+                    "annotations": scraping(release),
                 },
-                "spec": _pod_spec(release),
+                "spec": pod_spec(release, drained_container(release), _model_volume(release)),
             },
         },
     }
@@ -60,10 +60,15 @@ def _strategy(release: Release) -> JsonObject:
     strategy = release.rollout.spec.strategy
     if strategy is not None and strategy.recreate is not None:
         return {"type": "Recreate"}
+    return rolling_update()
+
+
+def rolling_update() -> JsonObject:
+    """An update that takes no replica away before another one is ready."""
     return {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
 
 
-def _scraping(release: Release) -> JsonObject:
+def scraping(release: Release) -> JsonObject:
     """The annotations by which Prometheus is commonly told what to scrape."""
     return {
         "prometheus.io/scrape": "true",
@@ -72,7 +77,8 @@ def _scraping(release: Release) -> JsonObject:
     }
 
 
-def _pod_spec(release: Release) -> JsonObject:
+def pod_spec(release: Release, container: JsonObject, *volumes: JsonValue) -> JsonObject:
+    """What runs the container. `volumes` are those besides the one for /tmp."""
     spec: JsonObject = {
         "serviceAccountName": release.rollout.name,
         "automountServiceAccountToken": False,
@@ -86,23 +92,23 @@ def _pod_spec(release: Release) -> JsonObject:
             _spread(release, "kubernetes.io/hostname"),
             _spread(release, "topology.kubernetes.io/zone"),
         ],
-        "containers": [
-            model_container(release, drain=DRAIN, startup_seconds=health_seconds(release))
-        ],
-        "volumes": [
-            {"name": TMP_VOLUME, "emptyDir": {}},
-            {
-                "name": MODEL_VOLUME,
-                "image": {
-                    "reference": release.version.artifact.reference,
-                    "pullPolicy": "IfNotPresent",
-                },
-            },
-        ],
+        "containers": [container],
+        "volumes": [{"name": TMP_VOLUME, "emptyDir": {}}, *volumes],
     }
     if tolerations := _tolerations(release):
         spec["tolerations"] = tolerations
     return spec
+
+
+def drained_container(release: Release) -> JsonObject:
+    """The container, which goes on serving for a while after it was told to stop."""
+    return model_container(release, drain=DRAIN, startup_seconds=health_seconds(release))
+
+
+def _model_volume(release: Release) -> JsonObject:
+    reference = release.version.artifact.reference
+    image: JsonObject = {"reference": reference, "pullPolicy": "IfNotPresent"}
+    return {"name": MODEL_VOLUME, "image": image}
 
 
 def _spread(release: Release, topology_key: str) -> JsonObject:

@@ -13,6 +13,8 @@ from typing import TypeAlias
 from reconciler.core.manifests import JsonObject, Manifest, Source, manifest_of
 from reconciler.core.rendering.availability import disruption_budget, service_account
 from reconciler.core.rendering.deployment import deployment
+from reconciler.core.rendering.kserve import disruption_budget as shared_disruption_budget
+from reconciler.core.rendering.kserve import inference_service
 from reconciler.core.rendering.lora import adapter_route
 from reconciler.core.rendering.networking import http_route, stable_service, version_service
 from reconciler.core.rendering.release import Release
@@ -50,7 +52,14 @@ def _render_lora(release: Release) -> tuple[JsonObject, ...]:
     return (adapter_route(release, route, release.gateway),)
 
 
+def _render_kserve(release: Release) -> tuple[JsonObject, ...]:
+    bodies = [service_account(release), inference_service(release)]
+    if release.replicas > 1:
+        bodies.append(shared_disruption_budget(release))
+    return tuple(bodies)
+
+
 RUNTIMES: Mapping[str, Renderer] = MappingProxyType(
-    {"deployment": _render_deployment, "lora": _render_lora}
+    {"deployment": _render_deployment, "kserve": _render_kserve, "lora": _render_lora}
 )
 """Renderers by the name that `serving.runtime` gives."""

@@ -17,6 +17,7 @@ from reconciler.core.kinds import Rollout
 from reconciler.core.ledger import Entry, Ledger
 from reconciler.core.outstanding import Place, entries_by_unit
 from reconciler.core.rollouts.adapters import AdapterRoutes
+from reconciler.core.rollouts.kserve import InferenceServices
 from reconciler.core.rollouts.placing import Placement, gradual, placement
 from reconciler.core.rollouts.runtimes import Found, Loaded, Runtime
 from reconciler.core.rollouts.states import RolloutState, Target
@@ -25,7 +26,7 @@ from reconciler.core.rollouts.traffic import NO_TRAFFIC
 from reconciler.core.rollouts.version_objects import VersionObjects
 
 RUNTIMES: Mapping[str, Runtime] = MappingProxyType(
-    {"deployment": VersionObjects(), "lora": AdapterRoutes()}
+    {"deployment": VersionObjects(), "kserve": InferenceServices(), "lora": AdapterRoutes()}
 )
 """By the name that `serving.runtime` gives."""
 

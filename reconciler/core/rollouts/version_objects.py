@@ -24,7 +24,7 @@ from reconciler.core.rollouts.states import Target
 from reconciler.core.rollouts.traffic import divided
 from reconciler.core.samples import Traffic
 
-_WORKLOADS = frozenset({("apps", "Deployment"), ("serving.kserve.io", "InferenceService")})
+_WORKLOAD = ("apps", "Deployment")
 
 
 class VersionObjects:
@@ -160,7 +160,7 @@ def workloads_of(unit: Unit, version: str) -> list[ObjectKey]:
 
 
 def _is_workload(manifest: Manifest) -> bool:
-    return (manifest.key.group, manifest.key.kind) in _WORKLOADS
+    return (manifest.key.group, manifest.key.kind) == _WORKLOAD
 
 
 def _build(manifests: Iterable[Manifest]) -> Digest:
