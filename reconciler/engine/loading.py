@@ -22,7 +22,7 @@ from reconciler.core.outstanding import Place
 from reconciler.core.rollouts.adapters import Shelf, shelf_of
 from reconciler.core.rollouts.courses import Course
 from reconciler.core.rollouts.placing import placement
-from reconciler.core.rollouts.staging import missing_words, runtime_of
+from reconciler.core.rollouts.staging import missing_words, runtime_name
 from reconciler.core.rollouts.states import RolloutState, Target
 from reconciler.engine.books import Books
 from reconciler.engine.equipping import Rack, Task
@@ -163,7 +163,7 @@ class Loader:
     def _stands(self, course: Course) -> Iterator[_Stand]:
         states = self._positions.states()
         for name in course.states.keys() & states.keys():
-            if runtime_of(course.target, course.target.rollouts[name]).holds:
+            if runtime_name(course.target, course.target.rollouts[name]) == "lora":
                 for _, unit in course.target.places_of(name):
                     if session := self._leader.sessions.get(unit.cluster):
                         yield _Stand(course, states[name], unit, session)

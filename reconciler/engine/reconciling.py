@@ -227,7 +227,13 @@ class Reconciler:
             results = await self._execute(executor, course.state, made, groups)
         # Groups that settle at the same moment do not see each other.
         await self._decisions.note_applied(course)
-        return all(results) and not any(cluster.waiting for cluster in made.clusters)
+        waiting = any(cluster.waiting for cluster in made.clusters)
+        return all(results) and not waiting and not self._may_go_on(course)
+
+    def _may_go_on(self, course: Course) -> bool:
+        """Whether what a position waited for has come with what was applied."""
+        held = course.staged.held.keys()
+        return bool(held) and not held <= self.positions.course(course.target).staged.held.keys()
 
     async def _views(self, desired: DesiredState) -> Sequence[ClusterView]:
         return await views_of(desired, self._leader, self._books, self._clock)

@@ -13,7 +13,8 @@ from reconciler.core.manifests import digest_of
 from reconciler.core.rendering.release import VERSION_LABEL
 from reconciler.core.rollouts.kserve import InferenceServices, service_of
 from reconciler.core.rollouts.placing import Placement
-from reconciler.core.rollouts.runtimes import Found
+from reconciler.core.rollouts.runtimes import Found, Loaded, Positioned
+from reconciler.core.rollouts.states import Target
 from reconciler.core.rollouts.traffic import ALL_TRAFFIC, NO_TRAFFIC, Split
 from reconciler.core.samples import Traffic
 from tests.desired.builders import compiled, repository
@@ -39,12 +40,29 @@ def applied(unit: Unit) -> tuple[Entry, ...]:
 
 
 def placed(
-    end: str, split: Split, *loaded: Any, before: Unit | None = None, candidate: bool = True
+    end: str,
+    split: Split,
+    *loaded: Target,
+    before: Unit | None = None,
+    candidate: bool = True,
+    settled: bool = True,
 ) -> Unit:
     """Where the first of `loaded` is the base, and the second the candidate."""
+    return positioned(end, split, *loaded, before=before, candidate=candidate, settled=settled).unit
+
+
+def positioned(
+    end: str,
+    split: Split,
+    *loaded: Target,
+    before: Unit | None,
+    candidate: bool,
+    settled: bool,
+) -> Positioned:
     where = Placement(loaded[0], loaded[1] if candidate else None, split, loaded)
     entries = applied(before or desired("v3").units[PLACE])
-    return RUNTIME.position(desired(end).units[PLACE], where, Found(entries)).unit
+    found = Found(entries, settled=settled)
+    return RUNTIME.position(desired(end).units[PLACE], where, found)
 
 
 def spec(unit: Unit) -> Any:
@@ -81,10 +99,10 @@ def running(unit: Unit) -> dict[str, Any]:
         (Split(Traffic.WEIGHT, 0.05), [("v3", 95), ("v4", 5)]),
         (Split(Traffic.WEIGHT, 0.29), [("v3", 71), ("v4", 29)]),
         (Split(Traffic.WEIGHT, 0.99), [("v3", 1), ("v4", 99)]),
-        (ALL_TRAFFIC, [("v4", 100), ("v3", 0)]),
+        (ALL_TRAFFIC, [("v3", 0), ("v4", 100)]),
     ],
 )
-def test_the_base_is_the_predictor_until_the_candidate_has_everything(
+def test_a_version_that_comes_is_a_canary_with_whatever_share(
     split: Split, expected: list[tuple[str, int]]
 ) -> None:
     assert list(weights(placed("v4", split, V3, V4)).items()) == expected
@@ -106,8 +124,37 @@ def test_a_version_runs_the_same_wherever_it_stands() -> None:
     for unit in (started, promoted, warm, back):
         assert running(unit)["v3"] == before
         assert running(unit)["v4"] == running(started)["v4"]
-    assert list(weights(warm).items()) == [("v4", 100), ("v3", 0)]
+    assert list(weights(warm).items()) == [("v3", 0), ("v4", 100)]
     assert list(weights(back).items()) == [("v3", 100), ("v4", 0)]
+
+
+def test_the_new_version_is_the_predictor_when_the_one_before_goes() -> None:
+    warm = placed("v4", ALL_TRAFFIC, V3, V4, before=placed("v4", NO_TRAFFIC, V3, V4))
+    alone = placed("v4", NO_TRAFFIC, V4, before=warm, candidate=False)
+    assert weights(alone) == {"v4": 100}
+    assert running(alone)["v4"] == running(warm)["v4"]
+    assert replicas(alone) == [3]
+    assert alone.digest == desired("v4").units[PLACE].digest
+
+
+def test_a_version_that_is_started_again_is_no_predictor_before_it_was_seen_up() -> None:
+    before = desired("v4").units[PLACE]
+    back = placed("v3", NO_TRAFFIC, V3, V4, before=before, candidate=False)
+    assert list(weights(back).items()) == [("v4", 0), ("v3", 100)]
+    # What drained need not be kept, and has the requests for as long as v3 is not up.
+    held = positioned("v3", NO_TRAFFIC, V3, before=back, candidate=False, settled=False)
+    assert held.unit.digest == back.digest
+    assert held.missing == {Loaded("team-risk", "fraud-detector", "v3")}
+    done = positioned("v3", NO_TRAFFIC, V3, before=back, candidate=False, settled=True)
+    assert weights(done.unit) == {"v3": 100}
+    assert not done.missing
+
+
+def test_what_was_settled_before_the_version_came_does_not_count() -> None:
+    before = desired("v4").units[PLACE]
+    held = positioned("v3", NO_TRAFFIC, V3, before=before, candidate=False, settled=True)
+    assert list(weights(held.unit).items()) == [("v4", 0), ("v3", 100)]
+    assert held.missing
 
 
 def test_the_stable_version_stays_as_it_was_applied_when_the_model_is_edited() -> None:
@@ -170,7 +217,7 @@ def test_a_new_cluster_has_no_requests_of_the_version_before_to_protect() -> Non
     assert RUNTIME.position(end, waiting, Found()).unit.manifests == {}
 
 
-def test_the_version_that_serves_is_read_from_the_predictor() -> None:
+def test_the_version_that_serves_is_the_one_that_gets_most() -> None:
     state = desired("v4")
     rollout = state.rollouts["fraud-detector"]
     first = desired("v3")

@@ -2,17 +2,19 @@
 
 Separate from the other runtimes: all versions are in one object, and a position is a list in it.
 What the commit declares is the end; other versions are taken from the ledger, as they were applied.
-The invariant: what a version runs is never changed for as long as it is in the object; it only
-moves between `spec.predictor`, which has the rest of the requests, and `spec.canary`.
+The invariants: what a version runs is never changed for as long as it is in the object; and a
+version becomes the predictor only after it was seen up.
 
-KServe takes the replicas of canaries that are ready off `minReplicas` of the predictor. So that it
-keeps its own, it declares theirs besides.
+KServe gives requests to canaries that are ready, and whatever they do not get to the predictor,
+ready or not. So a version that comes is a canary, with whatever share, and the predictor is changed
+only when nobody needs the old one any more. KServe also takes the replicas of canaries that are
+ready off `minReplicas` of the predictor. So that it keeps its own, it declares theirs besides.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from reconciler.core.desired import DesiredState, Unit
@@ -23,7 +25,7 @@ from reconciler.core.manifests import JsonObject, Manifest, canonical_json, dige
 from reconciler.core.rendering.kserve import INFERENCE_SERVICE, INFERENCE_SERVICE_LABEL
 from reconciler.core.rendering.release import VERSION_LABEL
 from reconciler.core.rollouts.placing import Placement
-from reconciler.core.rollouts.runtimes import Answering, Found, Positioned
+from reconciler.core.rollouts.runtimes import Answering, Found, Loaded, Positioned
 from reconciler.core.rollouts.states import Target
 from reconciler.core.samples import Traffic
 
@@ -31,12 +33,12 @@ from reconciler.core.samples import Traffic
 class InferenceServices:
     """Implements Runtime."""
 
-    holds = False
+    holds = True
 
     def build(self, desired: DesiredState, rollout: Rollout) -> Digest:
         """Digest of what the replicas run, over all clusters; their number is no part."""
         return _build(
-            _predictors(manifest)[rollout.spec.version]
+            _Standing.of(manifest).predictors[rollout.spec.version]
             for _, unit in desired.places_of(rollout.name)
             for manifest in _services(unit.manifests.values())
         )
@@ -47,18 +49,43 @@ class InferenceServices:
         rollout: Rollout,  # noqa: ARG002 - the entries are its own
         entries: Iterable[Entry],
     ) -> Target | None:
-        """By the predictor, which has what the canaries do not get."""
+        """By the version that gets most."""
         applied = [entry.applied for entry in entries if entry.applied is not None]
-        found = [(one, service) for one in applied for service in _services([one.manifest])]
+        found = [
+            (one, _Standing.of(service)) for one in applied for service in _services([one.manifest])
+        ]
         if not found:
             return None
-        first, manifest = found[0]
-        version = _serving(manifest)
-        builds = (_predictors(service).get(version) for _, service in found)
+        first, standing = found[0]
+        version = max(standing.weights, key=lambda name: standing.weights[name])
+        builds = (one.predictors.get(version) for _, one in found)
         return Target(version, _build(filter(None, builds)), first.commit)
 
     def position(self, unit: Unit, where: Placement, found: Found) -> Positioned:
-        return Positioned(_positioned(unit, where, found.entries))
+        """A cluster that never had the base version gets none of it: there is nothing to take it
+        from."""
+        declared = next(iter(_services(unit.manifests.values())), None)
+        if declared is None:
+            return Positioned(unit)
+        before = _Standing.before(found.entries)
+        own = _Standing.of(declared).predictors
+        if where.base.version not in own and where.base.version not in before.predictors:
+            # Such as a cluster that is new: it has no requests to the old version to protect.
+            is_coming = where.candidate is not None
+            return Positioned(unit if is_coming else replace(unit, manifests={}))
+        present = _present(where, own, before.predictors)
+        weights = _weights(where, present)
+        lead = max(weights, key=lambda name: weights[name])
+        missing: frozenset[Loaded] = frozenset()
+        first = before.first or lead
+        if first not in present:
+            if found.settled and before.weights.get(lead):
+                first = lead
+            else:
+                present[first] = before.predictors[first]
+                missing = frozenset({Loaded(declared.key.namespace, declared.key.name, lead)})
+        moved = _divided(declared, present, first=first, weights=weights)
+        return Positioned(replace(unit, manifests={**unit.manifests, moved.key: moved}), missing)
 
     def answering(self, desired: DesiredState, rollout: Rollout, target: Target) -> Answering:
         container = desired.models[rollout.spec.model].spec.serving.container
@@ -72,37 +99,58 @@ def service_of(unit: Unit) -> ObjectKey | None:
     return next((manifest.key for manifest in _services(unit.manifests.values())), None)
 
 
-def _positioned(unit: Unit, where: Placement, entries: Iterable[Entry]) -> Unit:
-    """The unit with the versions that `where` names, and the requests between them.
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What an InferenceService says: `first` is the predictor's version.
 
-    A cluster that never had the base version gets none of it: there is nothing to take it from.
+    Predictors are by version, each with the number of replicas that is its own.
     """
-    declared = next(iter(_services(unit.manifests.values())), None)
-    if declared is None:
-        return unit
-    own = _predictors(declared)
-    applied: dict[str, JsonObject] = {}
-    for entry in entries:
-        if entry.applied is not None:
-            for manifest in _services([entry.applied.manifest]):
-                applied |= _predictors(manifest)
-    base = where.base.version
-    if base not in own and base not in applied:
-        # Such as a cluster that is new: it has no requests to the old version to protect.
-        return unit if where.candidate is not None else replace(unit, manifests={})
-    candidate = where.candidate.version if where.candidate is not None else base
+
+    first: str
+    predictors: Mapping[str, JsonObject]
+    weights: Mapping[str, int]
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> _Standing:
+        body: dict[str, Any] = manifest.body
+        first, canaries = body["spec"]["predictor"], body["spec"]["canary"]
+        others = [canary["predictor"] for canary in canaries]
+        own = _replicas(first) - sum(map(_replicas, others))
+        predictors = {one["name"]: one for one in ({**first, "minReplicas": own}, *others)}
+        given = {canary["predictor"]["name"]: canary["trafficPercent"] for canary in canaries}
+        return cls(first["name"], predictors, {first["name"]: 100 - sum(given.values()), **given})
+
+    @classmethod
+    def before(cls, entries: Iterable[Entry]) -> _Standing:
+        """As it was applied; nothing where it never was."""
+        applied = (entry.applied.manifest for entry in entries if entry.applied is not None)
+        found = next(iter(_services(applied)), None)
+        return cls.of(found) if found is not None else cls("", {}, {})
+
+
+def _present(
+    where: Placement, own: Mapping[str, JsonObject], applied: Mapping[str, JsonObject]
+) -> dict[str, JsonObject]:
+    """The predictors that the position wants, by version."""
+    judged = {target.version for target in (where.base, where.candidate) if target is not None}
     present: dict[str, JsonObject] = {}
     for version in (target.version for target in where.loaded):
         # A version that is only kept is kept as it is, and not made anew when it is gone.
-        source = own if version in own and version in (base, candidate) else applied
+        source = own if version in own and version in judged else applied
         if version in source:
             present[version] = source[version]
-    first = candidate if where.split.traffic is Traffic.FULL and candidate in present else base
+    return present
+
+
+def _weights(where: Placement, present: Mapping[str, JsonObject]) -> dict[str, int]:
+    """Percents by version; those that are only kept have none."""
     weights = dict.fromkeys(present, 0)
-    if where.split.traffic is Traffic.WEIGHT and candidate in weights:
-        weights[candidate] = round(where.split.share * 100)
-    moved = _divided(declared, present, first=first, weights=weights)
-    return replace(unit, manifests={**unit.manifests, moved.key: moved})
+    weights[where.base.version] = 100
+    candidate = where.candidate.version if where.candidate is not None else ""
+    if candidate in present and where.split.traffic in (Traffic.WEIGHT, Traffic.FULL):
+        moved = round(where.split.share * 100)
+        weights[where.base.version], weights[candidate] = 100 - moved, moved
+    return weights
 
 
 def _divided(
@@ -112,34 +160,21 @@ def _divided(
     first: str,
     weights: Mapping[str, int],
 ) -> Manifest:
-    """The InferenceService with `first` as predictor, and the others as canaries by weight."""
+    """The InferenceService with `first` as predictor, and the others as canaries."""
     body: dict[str, Any] = manifest.body
     canaries = {version: one for version, one in predictors.items() if version != first}
     theirs = sum(_replicas(one) for one in canaries.values())
     own = predictors[first]
     body["spec"]["predictor"] = {**own, "minReplicas": _replicas(own) + theirs}
     body["spec"]["canary"] = [
-        {"trafficPercent": weights[version], "predictor": one} for version, one in canaries.items()
+        {"trafficPercent": weights.get(version, 0), "predictor": one}
+        for version, one in canaries.items()
     ]
     return manifest_of(body, manifest.source)
 
 
 def _services(manifests: Iterable[Manifest]) -> list[Manifest]:
     return [one for one in manifests if (one.key.group, one.key.kind) == INFERENCE_SERVICE]
-
-
-def _serving(manifest: Manifest) -> str:
-    body: dict[str, Any] = manifest.body
-    return str(body["spec"]["predictor"]["name"])
-
-
-def _predictors(manifest: Manifest) -> dict[str, JsonObject]:
-    """By version, each with the number of replicas that is its own."""
-    body: dict[str, Any] = manifest.body
-    first = body["spec"]["predictor"]
-    others = [canary["predictor"] for canary in body["spec"]["canary"]]
-    own = _replicas(first) - sum(map(_replicas, others))
-    return {one["name"]: one for one in ({**first, "minReplicas": own}, *others)}
 
 
 def _replicas(predictor: Mapping[str, Any]) -> int:

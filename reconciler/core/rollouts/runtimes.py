@@ -19,7 +19,8 @@ from reconciler.core.rollouts.states import Target
 
 
 class Loaded(NamedTuple):
-    """An adapter that the replicas behind a Service have loaded."""
+    """An adapter that the replicas behind a Service have loaded, or a version of an
+    InferenceService that is up."""
 
     namespace: str
     service: str
@@ -28,10 +29,14 @@ class Loaded(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What one cluster has: the ledger's entries of a unit, and adapters that may get traffic."""
+    """What one cluster has: the ledger's entries of a unit, and adapters that may get traffic.
+
+    `settled` says whether the unit was seen to be healthy as it was applied last.
+    """
 
     entries: tuple[Entry, ...] = ()
     loaded: frozenset[Loaded] = frozenset()
+    settled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from reconciler.core.desired import DesiredState, Unit
 from reconciler.core.identifiers import ClusterName, UnitName
 from reconciler.core.kinds import Rollout
-from reconciler.core.ledger import Entry, Ledger
+from reconciler.core.ledger import Entry, Ledger, Standing
 from reconciler.core.outstanding import Place, entries_by_unit
 from reconciler.core.rollouts.adapters import AdapterRoutes
 from reconciler.core.rollouts.kserve import InferenceServices
@@ -104,7 +104,7 @@ class _Growing:
         if at_rest and not runtime.holds:
             return
         for place, unit in desired.places_of(rollout.name):
-            found = Found(self._entries(unit), self._loaded.get(place, frozenset()))
+            found = self._found(place, unit)
             where = placement(state, rollout.spec, wave=unit.stage)
             now = runtime.position(unit, where, found)
             if at_rest and not now.missing:
@@ -120,6 +120,12 @@ class _Growing:
                 self.held[place] = now.missing
             if not ended or now.missing:
                 self.unfinished[place] = unfinished_words(state) or missing_words(now.missing)
+
+    def _found(self, place: Place, unit: Unit) -> Found:
+        ledger = self._ledgers.get(unit.cluster)
+        known = ledger.units.get(unit.name) if ledger else None
+        settled = known is not None and known.standing is Standing.SETTLED
+        return Found(self._entries(unit), self._loaded.get(place, frozenset()), settled)
 
     def _entries(self, unit: Unit) -> tuple[Entry, ...]:
         """Looks through a ledger once, however many rollouts are not at rest."""
