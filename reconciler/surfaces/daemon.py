@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -64,6 +64,8 @@ class Daemon:
     clock: Clock
     context: Context
     stop: asyncio.Event
+    beside: tuple[Callable[[], Awaitable[None]], ...] = ()
+    """What runs beside the engine until the daemon stops."""
 
     async def run(self, endpoints: Starlette, listening: socket.socket) -> None:
         """Raises what ended the engine, if it was not `stop`."""
@@ -78,6 +80,7 @@ class Daemon:
                     self.engine.run(),
                     self.status.sample_for_ever(),
                     self._sign_for_ever(),
+                    *(run() for run in self.beside),
                 )
         except FairleadError as error:
             result = error.code

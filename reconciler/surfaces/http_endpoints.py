@@ -1,8 +1,8 @@
 """The HTTP endpoints of the daemon: is it alive, is it ready, how does everything stand.
 
-Separate from the daemon, which only needs an application to serve. The invariant: every route
-reads, but for the webhook, which only makes the daemon look at its remote; nothing here asks a
-cluster anything.
+Separate from the daemon, which only needs an application to serve, and from the page for people,
+which they are served beside. The invariant: every route reads, but for the webhook, which only
+makes the daemon look at its remote; nothing here asks a cluster anything.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Mount, Route
 
 from reconciler.core.manifests import JsonObject
 from reconciler.core.standing import status_json
 from reconciler.engine.driving import Engine
 from reconciler.surfaces.engine_status import EngineStatus
 from reconciler.surfaces.metrics import Metrics
+from reconciler.surfaces.page.application import Page
 from reconciler.surfaces.webhook import Webhook
 
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
@@ -39,13 +40,15 @@ class Endpoints:
         metrics: Metrics,
         *,
         webhook_secret: bytes | None,
+        page: Page | None = None,
     ) -> None:
         self._status = status
         self._metrics = metrics
+        self._page = page
         self._webhook = Webhook(webhook_secret, engine.branch.hint) if webhook_secret else None
 
     def application(self) -> Starlette:
-        routes = [
+        routes: list[BaseRoute] = [
             _reading("/livez", self.livez),
             _reading("/readyz", self.readyz),
             _reading("/metrics", self.metrics),
@@ -53,6 +56,8 @@ class Endpoints:
         ]
         if self._webhook:
             routes.append(Route(WEBHOOK_PATH, self._webhook.answer, methods=["POST"]))
+        if self._page:
+            routes.append(Mount("/", self._page.application()))
         return Starlette(routes=routes)
 
     async def livez(self, _request: Request) -> Response:

@@ -30,6 +30,9 @@ from reconciler.surfaces.daemon import Backlog, Daemon, bound_socket
 from reconciler.surfaces.engine_status import EngineStatus
 from reconciler.surfaces.http_endpoints import Endpoints
 from reconciler.surfaces.metrics import MeasuredCluster, Metrics
+from reconciler.surfaces.page.application import Page
+from reconciler.surfaces.page.chronicling import Chronicler
+from reconciler.surfaces.page.facts import Sources
 from reconciler.surfaces.run_command import RunTools
 from reconciler.telemetry import set_up_logging, set_up_tracing
 from reconciler.wiring.ports import Connection, PortFactories, webhook_secret
@@ -107,10 +110,13 @@ async def serve(
         state = await opened.enter_async_context(make.state(settings))
         anchor = await opened.enter_async_context(make.anchor(settings))
         world = await _opened(settings, make, clock, opened)
-        store = NotifyingStore(state, backlog, metrics.count_records)
+        chronicler = Chronicler()
+        store = NotifyingStore(state, backlog, metrics.count_records, chronicler)
         engine = await _engine(settings, world, store, metrics)
         status = EngineStatus(engine, repository=settings.repository.name, clock=clock)
         metrics.observe(status)
+        sources = Sources(engine, status, state, world.repository, clock, chronicler)
+        page = Page(sources, repository=settings.repository.name)
         daemon = Daemon(
             engine=engine,
             status=status,
@@ -119,8 +125,9 @@ async def serve(
             clock=clock,
             context=_context(settings),
             stop=stop,
+            beside=(page.run,),
         )
-        endpoints = Endpoints(engine, status, metrics, webhook_secret=secret)
+        endpoints = Endpoints(engine, status, metrics, webhook_secret=secret, page=page)
         await daemon.run(endpoints.application(), listening)
 
 

@@ -1,0 +1,166 @@
+"""Facts: everything that the pages are made of, gathered from the running engine and the log.
+
+Separate from the pages, so that no page asks the engine itself. The invariant: gathering reads
+memory, and from the log and the mirror only as much as a page shows; no cluster is ever asked.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from reconciler.core.chronicle import CommitStory, Note
+from reconciler.core.commits import Commit
+from reconciler.core.desired import DesiredState
+from reconciler.core.errors import FairleadError
+from reconciler.core.identifiers import ClusterName, CommitSha, UnitName
+from reconciler.core.ledger import Ledger
+from reconciler.core.plans import Plan
+from reconciler.core.presenting.page_models import Standpoint
+from reconciler.core.presenting.page_pulls import PullFacts
+from reconciler.core.presenting.page_rollout import Seen
+from reconciler.core.problems import Problem
+from reconciler.core.rollouts.history import move_of
+from reconciler.core.rollouts.states import RolloutState
+from reconciler.core.standing import Status
+from reconciler.engine.driving import Engine
+from reconciler.ports import AuditLog, Clock, Repository
+from reconciler.surfaces.audit_reading import record_at
+from reconciler.surfaces.engine_status import EngineStatus
+from reconciler.surfaces.page.chronicling import Chronicler
+
+MOST_COMMITS = 500
+"""Commits whose author and message are remembered."""
+
+
+class Pulls(Protocol):
+    """What is known of pull requests, where somebody looks at them."""
+
+    def pulls(self) -> Sequence[PullFacts]:
+        """Newest first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What the page is made of. Without `pulls`, nobody looks at pull requests."""
+
+    engine: Engine
+    status: EngineStatus
+    log: AuditLog
+    repository: Repository
+    clock: Clock
+    chronicler: Chronicler = field(default_factory=Chronicler)
+    pulls: Pulls | None = None
+
+
+class Facts:
+    """Asks the sources, and remembers what cannot change: commits."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+        self._commits: OrderedDict[CommitSha, Commit] = OrderedDict()
+        self._moves: dict[int, Seen] = {}
+        self.chronicle = sources.chronicler.chronicle
+        self.log = sources.log
+        self.clock = sources.clock
+
+    def status(self) -> Status:
+        return self._sources.status.status()
+
+    def starting(self) -> tuple[str, ...]:
+        """What nothing is known of yet."""
+        return self._sources.status.unready()
+
+    @property
+    def desired(self) -> DesiredState | None:
+        """The commit in force."""
+        return self._sources.engine.reconciler.accepted
+
+    @property
+    def plan(self) -> Plan | None:
+        """The plan that was made last."""
+        return self._sources.engine.reconciler.plan
+
+    def ledgers(self) -> Mapping[ClusterName, Ledger]:
+        books = self._sources.engine.books
+        return {name: books.ledger(name) for name in sorted(books.clusters)}
+
+    def states(self) -> Mapping[str, RolloutState]:
+        return self._sources.engine.reconciler.positions.states()
+
+    def standpoint(self) -> Standpoint:
+        return Standpoint(self.status(), self.states(), self.ledgers())
+
+    @property
+    def problems(self) -> Sequence[Problem]:
+        """Of the commit that was compiled last."""
+        return self._sources.engine.reconciler.problems
+
+    def pulls(self) -> Sequence[PullFacts] | None:
+        """None where nobody looks at pull requests."""
+        return self._sources.pulls.pulls() if self._sources.pulls else None
+
+    def revision(self) -> object:
+        """Differs from the one before when a page might read otherwise."""
+        status = replace(self.status(), time="", fetch_age_seconds=None)
+        pulls = self.pulls()
+        minute = int(self.clock.monotonic() // 60)
+        return (status, self.chronicle.size, self.plan, pulls, self.starting(), minute)
+
+    async def commit(self, sha: CommitSha) -> Commit | None:
+        """A commit of the mirror; None when it has none such, or cannot say."""
+        known = self._commits.get(sha)
+        if known is not None:
+            return known
+        try:
+            found = await self._sources.repository.commit(sha)
+        except FairleadError:
+            return None
+        self._commits[sha] = found
+        if len(self._commits) > MOST_COMMITS:
+            self._commits.popitem(last=False)
+        return found
+
+    def subjects(self) -> Mapping[str, str]:
+        """First lines of the messages that are remembered."""
+        return {sha: commit.subject for sha, commit in self._commits.items()}
+
+    def story(self, sha: str) -> CommitStory | None:
+        return self.chronicle.commit(sha)
+
+    async def seen(self, rollout: str) -> Seen:
+        """What the gates say of a rollout: in the newest look, else at the last move."""
+        loops = self._sources.engine.rollouts
+        look = loops.looks.get(rollout) if loops else None
+        if look is not None:
+            return Seen(look.verdicts, look.trail, "the newest look")
+        for note in self.chronicle.moves(rollout):
+            if found := await self._moved(note):
+                return found
+        return Seen()
+
+    async def _moved(self, note: Note) -> Seen | None:
+        """The evidence of a move, if its record holds any: of the moves that decide, it does."""
+        if note.result in ("revise", "retire", "settle"):
+            return None
+        if note.index not in self._moves:
+            logged = await record_at(self.log, note.index)
+            move = move_of(note.index, logged.record)
+            if move is None or not move.verdicts:
+                return None
+            words = f"the move of {note.time:%Y-%m-%d %H:%M:%S} UTC, record {note.index}"
+            if len(self._moves) > MOST_COMMITS:
+                self._moves.clear()
+            self._moves[note.index] = Seen(move.verdicts, move.trail, words)
+        return self._moves[note.index]
+
+    def moves_of(self, rollouts: Sequence[str], *, most: int) -> Sequence[Note]:
+        """The newest moves of some rollouts together, newest first."""
+        found = [note for name in rollouts for note in self.chronicle.moves(name)]
+        return sorted(found, key=lambda note: -note.index)[:most]
+
+    def units_named(self, rollouts: Sequence[str]) -> Sequence[UnitName]:
+        return [UnitName(f"rollout/{name}") for name in rollouts]
