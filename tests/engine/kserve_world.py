@@ -57,8 +57,10 @@ class KServeWorld(RolloutWorld):
     `fewest` how few replicas of a version there were while it had requests.
     """
 
-    def __init__(self, *clusters: str, rate: float = 100.0, served: bool = True) -> None:
-        super().__init__(*clusters, rate=rate)
+    def __init__(
+        self, *clusters: str, rate: float = 100.0, seed: int = 1, served: bool = True
+    ) -> None:
+        super().__init__(*clusters, rate=rate, seed=seed)
         self.broken: set[str] = set()
         self.starts: Counter[tuple[str, str]] = Counter()
         self.fewest: dict[str, int] = {}
