@@ -70,7 +70,7 @@ def device_names(release: Release) -> tuple[str, ...]:
     """Extended resources that the container asks for, such as `nvidia.com/gpu`."""
     given = _given_resources(release)
     names = {*given.requests, *given.limits}
-    return tuple(sorted(name for name in names if _is_device(name)))
+    return tuple(sorted(name for name in names if is_device(name)))
 
 
 def _probe(path: str) -> JsonObject:
@@ -103,11 +103,12 @@ def _resources(release: Release) -> JsonObject:
     requests = {**_LEAST_REQUESTS, **limits, **requests}
     limits.setdefault("memory", requests["memory"])
     for name in requests:
-        if _is_device(name):
+        if is_device(name):
             limits.setdefault(name, requests[name])
     return {"requests": requests, "limits": limits}
 
 
-def _is_device(resource: str) -> bool:
+def is_device(resource: str) -> bool:
+    """Whether nodes have a number of them to give, such as `nvidia.com/gpu`."""
     domain, separator, _ = resource.partition("/")
     return bool(separator) and not domain.endswith("kubernetes.io")

@@ -32,11 +32,12 @@ def way_of(rollout: Rollout, state: RolloutState) -> str:
     judged = f"; judged by {', '.join(spec.gates)}" if spec.gates else "; no gate judges it"
     return (
         f"{rollout.name}: {state.stable.version} → {state.candidate.version}{waves}: "
-        f"{', '.join(_steps(spec))}{judged}; if it fails, {_FAILING[spec.on_failure]}"
+        f"{', '.join(steps_of(spec))}{judged}; if it fails, {_FAILING[spec.on_failure]}"
     )
 
 
-def _steps(spec: RolloutSpec) -> list[str]:
+def steps_of(spec: RolloutSpec) -> list[str]:
+    """The steps in words, approvals included, of a rollout that goes step by step."""
     steps = gradual(spec.strategy)
     assert steps is not None, "rollouts with a state go step by step"
     asked = spec.approvals_asked()
