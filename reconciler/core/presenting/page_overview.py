@@ -7,23 +7,30 @@ refused or cannot be seen is said with its reason; and a cell of a stale cluster
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from reconciler.core.identifiers import ClusterName, UnitName, short
-from reconciler.core.ledger import Ledger
+from reconciler.core.ledger import Ledger, Standing
 from reconciler.core.presenting.lines import plural
 from reconciler.core.presenting.page_marks import CLUSTERS, GOOD, STARTING, UNITS, Mark
 from reconciler.core.problems import Problem
 from reconciler.core.rollouts.reporting import RolloutStatus
 from reconciler.core.sight import Sight
-from reconciler.core.standing import ClusterState, ClusterStatus, Status
+from reconciler.core.standing import ClusterState, ClusterStatus, Status, UnitStatus
 
 MOST_ROWS = 30
 """Units in the matrix of the overview; those that are not settled come first."""
 MOST_REASONS = 12
 
-_BROKEN = frozenset({ClusterState.STALE, ClusterState.HELD, ClusterState.REFUSED})
+_URGENCY = (
+    Standing.REFUSED,
+    Standing.HELD,
+    Standing.WAITING,
+    Standing.PROGRESSING,
+    Standing.SETTLED,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +126,10 @@ def _verdict(status: Status, starting: tuple[str, ...]) -> tuple[Mark, str]:
         return CLUSTERS[ClusterState.STALE], f"{plural(stale, 'cluster')} cannot be seen"
     if status.fetch_trouble:
         return CLUSTERS[ClusterState.STALE], "The repository cannot be fetched"
+    for rollout in status.rollouts:
+        if rollout.failure and not rollout.candidate and rollout.failure.version == rollout.wanted:
+            mark = Mark("bad", "back", "taken back")
+            return mark, f"{rollout.rollout}: {rollout.wanted} was taken back"
     for state in (ClusterState.HELD, ClusterState.REFUSED, ClusterState.CONTESTED):
         if count := states.count(state):
             has = "has" if count == 1 else "have"
@@ -144,16 +155,17 @@ def _reasons(status: Status, problems: Sequence[Problem], sight: Sight) -> Itera
         )
     if status.refused:
         yield from _refusal(status, problems, sight)
-    for cluster in sorted(status.clusters, key=lambda c: c.state not in _BROKEN):
-        yield from _cluster_reasons(cluster, sight)
-    for rollout in status.rollouts:
-        if rollout.candidate and sight.rollout(rollout.rollout):
+    yield from _trouble(status.clusters)
+    yield from _units(status, sight)
+    for cluster in status.clusters if sight.everything else ():
+        for key in cluster.contested:
             yield Reason(
-                CLUSTERS[ClusterState.PROGRESSING],
-                rollout.rollout,
-                f"{rollout.step}; {rollout.why or 'the next look will say what it waits for'}",
-                href=f"/rollouts/{rollout.rollout}",
-                since=rollout.since,
+                CLUSTERS[ClusterState.CONTESTED],
+                key,
+                "is left alone: another manager keeps changing it",
+                hint="Let one of the two stop writing these fields.",
+                href=f"/clusters/{cluster.cluster}",
+                where=cluster.cluster,
             )
 
 
@@ -173,34 +185,38 @@ def _refusal(status: Status, problems: Sequence[Problem], sight: Sight) -> Itera
         )
 
 
-def _cluster_reasons(cluster: ClusterStatus, sight: Sight) -> Iterator[Reason]:
-    href = f"/clusters/{cluster.cluster}"
-    if cluster.trouble:
-        yield Reason(
-            CLUSTERS[ClusterState.STALE],
-            cluster.cluster,
-            f"cannot be seen: {cluster.trouble}",
-            hint="What is said of it was true before; nothing is written to it until it answers.",
-            href=href,
-            since=cluster.trouble_since,
-        )
-    for unit in cluster.unsettled_units:
-        if sight.unit(unit.unit) and unit.explanation:
+def _trouble(clusters: Sequence[ClusterStatus]) -> Iterator[Reason]:
+    for cluster in clusters:
+        if cluster.trouble:
             yield Reason(
-                UNITS[unit.standing],
-                unit.unit,
-                unit.explanation,
-                href=f"/c/{unit.commit}" if unit.commit else href,
-                where=cluster.cluster,
+                CLUSTERS[ClusterState.STALE],
+                cluster.cluster,
+                f"cannot be seen: {cluster.trouble}",
+                hint="What is said of it was true before; nothing is written until it answers.",
+                href=f"/clusters/{cluster.cluster}",
+                since=cluster.trouble_since,
             )
-    for key in cluster.contested if sight.everything else ():
+
+
+def _units(status: Status, sight: Sight) -> Iterator[Reason]:
+    """Units that are not settled, once for all clusters in which that is for the same reason.
+
+    Those of rollouts that move or were taken back are not among them: the rollouts say more.
+    """
+    told = {f"rollout/{r.rollout}" for r in status.rollouts if r.candidate or r.failure}
+    where: dict[UnitStatus, list[ClusterName]] = defaultdict(list)
+    for cluster in status.clusters:
+        for unit in cluster.unsettled_units:
+            is_told = unit.unit in told and unit.standing in (Standing.PROGRESSING, Standing.HELD)
+            if unit.explanation and not is_told and sight.unit(unit.unit):
+                where[unit].append(cluster.cluster)
+    for unit, clusters in sorted(where.items(), key=lambda item: _URGENCY.index(item[0].standing)):
         yield Reason(
-            CLUSTERS[ClusterState.CONTESTED],
-            key,
-            "is left alone: another manager keeps changing it",
-            hint="Let one of the two stop writing these fields.",
-            href=href,
-            where=cluster.cluster,
+            UNITS[unit.standing],
+            unit.unit,
+            unit.explanation,
+            href=f"/c/{unit.commit}" if unit.commit else f"/clusters/{clusters[0]}",
+            where=", ".join(clusters),
         )
 
 

@@ -23,14 +23,14 @@ from reconciler.core.rollouts.reporting import RolloutStatus
 from reconciler.core.rollouts.states import Phase, RolloutState
 from reconciler.core.rollouts.traffic import percent, splits
 from reconciler.core.rollouts.trail import Point
-from reconciler.core.samples import Traffic
+from reconciler.core.samples import Exposure, Traffic
 from reconciler.core.verdicts import Outcome, Verdict
 
 DONE = Mark("good", "check", "done")
 NOW = Mark("active", "dots", "now")
 APPROVAL = Mark("warning", "clock", "waits for approval")
 NEXT = Mark("quiet", "dot", "later")
-FAILED = Mark("bad", "back", "taken back here")
+FAILED = Mark("bad", "back", "taken back")
 LANES = 12
 """Clusters whose traffic is drawn one by one."""
 
@@ -304,9 +304,17 @@ def gate_rule(spec: GateSpec) -> str:
     return f"approval by {' or '.join(spec.approval.by)}"
 
 
-def share_words(share: float) -> str:
-    """A part of the requests in percent, as the steps say it."""
-    return percent(share / 100)
+def exposure_words(exposure: Exposure) -> str:
+    """How the requests of an exposure came to the candidate."""
+    match exposure.traffic:
+        case Traffic.COHORT:
+            return "known-safe requests"
+        case Traffic.MIRROR:
+            return f"a copy of {percent(exposure.share)}"
+        case Traffic.WEIGHT:
+            return percent(exposure.share)
+        case Traffic.FULL:
+            return "all requests"
 
 
 def _capital(words: str) -> str:

@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -24,6 +24,7 @@ from reconciler.core.audit.records import AuditRecord
 from reconciler.core.presenting.lines import plural
 from reconciler.core.presenting.page_marks import ACTIONS, move_mark
 from reconciler.core.presenting.page_plan import MOST_FIELDS
+from reconciler.core.presenting.page_rollout import exposure_words
 from reconciler.core.problems import printable
 from reconciler.ports import Clock
 from reconciler.surfaces.page.static_files import StaticFiles
@@ -71,12 +72,14 @@ class Drawing:
             count=plural,
             thousands=lambda value: f"{value:,}",
             slug=slug,
+            span=span,
         )
         made.globals.update(
             asset=static.url,
             region=region,
             move_mark=move_mark,
             subject_of=subject_of,
+            exposure_words=exposure_words,
             action_marks=ACTIONS,
             most_fields=MOST_FIELDS,
         )
@@ -140,6 +143,15 @@ def instant(moment: datetime | str) -> datetime:
 
 def exact(moment: datetime | str) -> str:
     return f"{instant(moment).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def span(length: timedelta) -> str:
+    """A length of time as documents write it."""
+    seconds = int(length.total_seconds())
+    for unit, size in (("h", 3600), ("m", 60)):
+        if seconds and seconds % size == 0:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
 
 
 def iso(moment: datetime | str) -> str:

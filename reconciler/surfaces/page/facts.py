@@ -133,9 +133,10 @@ class Facts:
 
     async def seen(self, rollout: str) -> Seen:
         """What the gates say of a rollout: in the newest look, else at the last move."""
-        loops = self._sources.engine.rollouts
+        loops, state = self._sources.engine.rollouts, self.states().get(rollout)
         look = loops.looks.get(rollout) if loops else None
-        if look is not None:
+        # After an abort there is nothing to judge, and what decided is what people come to see.
+        if look is not None and state is not None and (state.candidate or not state.failure):
             return Seen(look.verdicts, look.trail, "the newest look")
         for note in self.chronicle.moves(rollout):
             if found := await self._moved(note):
