@@ -30,18 +30,18 @@ GATES = [
     gate(text)
     for text in (
         "errorRate: {atMost: 1%}",
-        "errorRate: {atMost: 0%, confidence: 100%, ratio: 3.5}",
-        "errorRate: {atMost: 100%, confidence: 0%}",
+        "errorRate: {atMost: 0.0001%, confidence: 99.9999%, ratio: 3.5}",
+        "errorRate: {atMost: 99.9999%, confidence: 0.0001%}",
         "evaluation: {name: name, margin: 3%}",
         "drift: {signals: [name, other], metric: psi}",
-        "drift: {signals: [name], metric: wasserstein, effect: 0, confidence: 100%}",
-        "drift: {signals: [name], metric: ks, confidence: 0%}",
+        "drift: {signals: [name], metric: wasserstein, effect: 0, confidence: 99.9999%}",
+        "drift: {signals: [name], metric: ks, confidence: 0.0001%}",
         "drift: {signals: [name], metric: js}",
         "latency: {atMost: 250ms}",
-        "latency: {quantile: 100%, atMost: 0s, enforced: true}",
-        "latency: {quantile: 0%, atMost: 1s}",
+        "latency: {quantile: 99.9999%, atMost: 1ms, enforced: true}",
+        "latency: {quantile: 0.0001%, atMost: 1s}",
         "promql: {query: up, atMost: 1.0, for: 1m}",
-        "promql: {query: up, atLeast: 1.0, for: 0s}",
+        "promql: {query: up, atLeast: 1.0, for: 15s}",
         "approval: {by: [lead]}",
     )
 ]

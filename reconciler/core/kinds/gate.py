@@ -1,18 +1,23 @@
 """Kind Gate: a reusable judgement about a new version beside the stable one.
 
 Separate from what judges (core/gates): here is only what people decide, which is how much worse is
-too much, and how sure one must be.
+too much, and how sure one must be. The invariant: there is evidence on which a gate passes, and
+evidence on which it does not.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic.types import Strict
 
-from reconciler.core.kinds.common import Choice, Declaration, Part, one_of, refusal
+from reconciler.core.kinds.common import Choice, Declaration, Part, one_of, refusal, unique
 from reconciler.core.kinds.scalars import (
     DnsLabel,
     Duration,
@@ -33,12 +38,65 @@ PLACEHOLDERS = ("rollout", "namespace", "version", "stable")
 PLACEHOLDER = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 
 
+SHORTEST, LONGEST = timedelta(seconds=15), timedelta(hours=1)
+"""Over which a query may be judged. Within less there are too few answers, since a provider is
+asked every 5 s or a little later; of more not all answers are kept."""
+
+
+def _without(ends: Mapping[str, str], *, hint: str) -> Callable[[Percent], Percent]:
+    """Refuse the shares that are keys of `ends`, for the reasons there."""
+
+    def check(share: Percent) -> Percent:
+        if reason := ends.get(str(share)):
+            raise refusal(f"is {share}, which {reason}", hint=hint)
+        return share
+
+    return check
+
+
+_UNPROVABLE, _KEPT_BY_ALL = "no number of requests can prove", "every version keeps"
+
+Confidence: TypeAlias = Annotated[
+    PercentText,
+    AfterValidator(
+        _without(
+            {"0%": "takes chance for proof", "100%": "no evidence can reach"},
+            hint="say how sure a verdict must be: 99%",
+        )
+    ),
+]
+Tolerance: TypeAlias = Annotated[
+    PercentText,
+    AfterValidator(
+        _without({"0%": _UNPROVABLE, "100%": _KEPT_BY_ALL}, hint="say how much is acceptable: 0.1%")
+    ),
+]
+Quantile: TypeAlias = Annotated[
+    PercentText,
+    AfterValidator(
+        _without(
+            {"0%": _KEPT_BY_ALL, "100%": _UNPROVABLE},
+            hint="say which share must be as fast: 99%",
+        )
+    ),
+]
+Margin: TypeAlias = Annotated[
+    PercentText,
+    AfterValidator(_without({"100%": _KEPT_BY_ALL}, hint="say how much worse is acceptable: 2%")),
+]
+
+_GREATEST_EFFECTS: Mapping[str, float] = MappingProxyType(
+    {"psi": 29.0, "js": math.sqrt(math.log(2)), "ks": 1.0}
+)
+"""As far apart as two distributions can be. The Wasserstein distance has no bound."""
+
+
 class ErrorRate(Part):
     """Judge failed requests, at every look, against the concurrent stable version."""
 
-    at_most: PercentText
+    at_most: Tolerance
     """Share of failed requests that is acceptable; promotion needs proof of it."""
-    confidence: PercentText = DEFAULT_CONFIDENCE
+    confidence: Confidence = DEFAULT_CONFIDENCE
     """How sure a verdict must be."""
     ratio: Annotated[float, Strict(), Field(gt=0)] = 1.0
     """How many times the stable version's error rate is acceptable; more, surely, takes back."""
@@ -49,9 +107,9 @@ class EvaluationGate(Part):
 
     name: DnsLabel
     """Name of the Evaluation document."""
-    margin: PercentText = Percent.parse("0%")
+    margin: Margin = Percent.parse("0%")
     """How much worse than the stable version is acceptable."""
-    confidence: PercentText = DEFAULT_CONFIDENCE
+    confidence: Confidence = DEFAULT_CONFIDENCE
     """How sure a verdict must be."""
 
 
@@ -65,19 +123,42 @@ class Drift(Part):
     distance, or Wasserstein distance in standard deviations of the stable version."""
     effect: Number = 0.1
     """Least difference that counts, however certain it is, in units of `metric`."""
-    confidence: PercentText = DEFAULT_CONFIDENCE
+    confidence: Confidence = DEFAULT_CONFIDENCE
     """How sure one must be that the difference is not sampling noise."""
+
+    @model_validator(mode="after")
+    def _refuse_what_never_differs_so_much(self) -> Drift:
+        greatest = _GREATEST_EFFECTS.get(self.metric, math.inf)
+        if self.effect >= greatest:
+            raise refusal(
+                f"has an effect of {self.effect:g}, and {self.metric} is never above "
+                f"{math.floor(greatest * 100) / 100:g}",
+                hint="say from which difference on it counts: 0.1",
+            )
+        return self
+
+    @field_validator("signals")
+    @classmethod
+    def _refuse_repeated_signals(cls, signals: tuple[str, ...]) -> tuple[str, ...]:
+        return unique(signals, name=lambda signal: signal)
 
 
 class Latency(Part):
     """Judge how long requests take."""
 
-    quantile: PercentText = Percent.parse("99%")
+    quantile: Quantile = Percent.parse("99%")
     """Share of the requests that must be as fast."""
     at_most: Duration
     """Longest acceptable time at that quantile."""
     enforced: Flag = False
     """Whether it decides; without, it only advises."""
+
+    @field_validator("at_most")
+    @classmethod
+    def _refuse_no_time(cls, at_most: timedelta) -> timedelta:
+        if not at_most:
+            raise refusal("is no time, which no request keeps", hint="write a time such as 250ms")
+        return at_most
 
 
 class PromQl(Choice):
@@ -94,7 +175,17 @@ class PromQl(Choice):
     at_least: Maybe[Annotated[float, Strict()]] = None
     """The number must not be less."""
     over: Duration = Field(alias="for")
-    """How long every answer must agree before it decides."""
+    """How long every answer must agree before it decides: 15 s to 1 h."""
+
+    @field_validator("over")
+    @classmethod
+    def _refuse_what_is_never_covered(cls, over: timedelta) -> timedelta:
+        if not SHORTEST <= over <= LONGEST:
+            raise refusal(
+                "is not between 15s and 1h: too few of the answers would be there to decide",
+                hint="write a time such as 1m",
+            )
+        return over
 
     @field_validator("query")
     @classmethod
