@@ -8,24 +8,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reconciler.core.change_requests import Approval, Check, PullRequest
-from reconciler.core.identifiers import Digest
+from reconciler.core.change_requests import Approval, CheckState, PullRequest
 from reconciler.core.presenting.page_marks import CHECKS, Mark
 from reconciler.core.presenting.plan_view import PlanView
+from reconciler.core.problems import Problem
 
 
 @dataclass(frozen=True, slots=True)
 class PullFacts:
-    """What is known of one pull request now. `trouble` says why there is no plan, if there is none.
+    """What is known of one pull request now.
 
+    `state` and `title` are those of its check; without a state nobody has looked yet. Where there
+    is no plan, `problems` or `trouble` say why. `missing` is consent that is still asked for.
     `offline` when no cluster was asked, as for a fork that nobody trusts yet.
     """
 
     request: PullRequest
-    check: Check | None = None
+    state: CheckState | None = None
+    title: str = ""
     plan: PlanView | None = None
     approvals: tuple[Approval, ...] = ()
+    missing: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
     trouble: str = ""
+    hint: str = ""
     offline: bool = False
 
     @property
@@ -34,14 +40,10 @@ class PullFacts:
             return Mark("good", "merge", "merged")
         if not self.request.open:
             return Mark("quiet", "minus", "closed")
-        if self.check is None:
+        if self.state is None:
             return Mark("quiet", "dot", "not planned yet")
-        return CHECKS[self.check.state]
+        return CHECKS[self.state]
 
     def binds(self, approval: Approval) -> bool:
         """Whether an approval is of the plan as it is now."""
-        return self.plan is not None and approval.plan == self.digest
-
-    @property
-    def digest(self) -> Digest | None:
-        return self.plan.digest if self.plan else None
+        return self.plan is not None and approval.plan == self.plan.digest

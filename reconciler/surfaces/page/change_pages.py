@@ -123,7 +123,8 @@ class ChangePages:
             )
         pull = found[0]
         plan = plan_page(pull.plan, ask.sight) if pull.plan else None
-        values = {"pull": pull, "plan": plan}
+        problems = pull.problems if ask.sight.everything else ()
+        values = {"pull": pull, "plan": plan, "problems": problems}
         return Sheet("pull.html", f"Pull request {number}", "pulls", values)
 
 
