@@ -1,8 +1,8 @@
 """Impact: what merging would touch, how risky that is and why, and how it is undone.
 
 Separate from the view of a plan, which is about objects, because people who approve ask about
-models, traffic, access and devices. The invariant: it is a function of the plan and of the two states that
-the commits declare; what no cluster could tell raises the risk and never lowers it.
+models, traffic, access and devices. The invariant: it is a function of the plan and of the two
+states that the commits declare; what no cluster could tell raises the risk and never lowers it.
 
 The risk is that of the worst reason.
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from html import escape
 from typing import Final, TypeAlias
@@ -60,7 +60,9 @@ Inline: TypeAlias = tuple[Span, ...]
 """What stands in one line, one cell or one item."""
 
 _PLAIN: Final = re.compile(r"""["'(]*[^\W_]+(?:[.,:'’/+-][^\W_]+)*%?[)"'.,;:?]*""")
-_PUNCTUATION: Final = frozenset({"·", "→", "–", "—", "…", "%", "=", "±", "×", "≤", "≥"})
+_PUNCTUATION: Final = frozenset(
+    {":", ";", ",", "·", "→", "–", "—", "…", "%", "=", "±", "×", "≤", "≥"}
+)
 # What forges make links or pictures of: commits, tickets with a prefix, addresses, emoji.
 _LINKED: Final = re.compile(
     r"[0-9a-f]{7,}|[A-Za-z]-[0-9]|www\.|:/|:[\w+-]+:", re.IGNORECASE | re.ASCII
@@ -151,6 +153,28 @@ def joined(parts: Iterable[Inline], separator: str = ", ") -> Inline:
     for part in parts:
         spans += [Span(separator), *part] if spans else part
     return tuple(spans)
+
+
+def shortened(spans: Inline, *, most: int) -> Inline:
+    """The line in at most so many bytes of Markdown, with `…` where something was cut."""
+    if _bytes(spans) <= most:
+        return spans
+    kept: list[Span] = []
+    for span in spans:
+        if _bytes((*kept, span)) > most - 3 * _ELLIPSIS_SIZE:
+            if room := (most - _bytes(tuple(kept))) // _LARGEST_CHARACTER - 2 * _ELLIPSIS_SIZE:
+                kept.append(replace(span, content=span.content[: max(0, room)].rstrip()))
+            break
+        kept.append(span)
+    return (*(span for span in kept if span.content), Span("…"))
+
+
+_ELLIPSIS_SIZE: Final = len("…".encode())
+_LARGEST_CHARACTER: Final = 4
+
+
+def _bytes(spans: Inline) -> int:
+    return len(_markdown(spans).encode())
 
 
 def codes(names: Iterable[str], *, most: int = 12) -> Inline:

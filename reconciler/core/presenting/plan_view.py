@@ -11,12 +11,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from reconciler.core.errors import Cause
-from reconciler.core.fields import Absent, FieldChange
+from reconciler.core.fields import ABSENT, Absent, FieldChange
 from reconciler.core.identifiers import ClusterName, CommitSha, Digest, ObjectKey, UnitName
-from reconciler.core.manifests import JsonValue, canonical_json
+from reconciler.core.manifests import JsonValue, Manifest, canonical_json
 from reconciler.core.ordering import Wave
 from reconciler.core.plans import Action, Change, Plan, Refusal, Unverified, Waiting, WaitReason
 from reconciler.core.presenting.meaning import headline
@@ -44,7 +44,10 @@ class FieldView:
 
 @dataclass(frozen=True, slots=True)
 class ChangeView:
-    """A change, once for all the clusters in which it is the same."""
+    """A change, once for all the clusters in which it is the same.
+
+    `desired` is what is made, of an object that is made anew; show it by `whole` only.
+    """
 
     key: ObjectKey
     action: Action
@@ -56,6 +59,15 @@ class ChangeView:
     restarts: bool
     force: bool
     explanation: str
+    desired: Manifest | None = None
+
+    @property
+    def whole(self) -> JsonValue:
+        """The object that is made anew, as it may be shown. None for any other change."""
+        if self.desired is None:
+            return None
+        shown = redacted(FieldChange("", ABSENT, cast(JsonValue, self.desired.body))).after
+        return None if isinstance(shown, Absent) else shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,9 +277,11 @@ def _change_view(change: Change) -> ChangeView:
         restarts=change.restarts,
         force=change.force,
         explanation=change.explanation,
+        desired=change.desired if change.action in _MADE_ANEW else None,
     )
 
 
+_MADE_ANEW = frozenset({Action.CREATE, Action.REPLACE})
 _ACCESS = frozenset({"rbac.authorization.k8s.io", "admissionregistration.k8s.io"})
 _TRAFFIC = frozenset({"gateway.networking.k8s.io", "networking.k8s.io"})
 

@@ -1,0 +1,166 @@
+"""The comment on a pull request: what merging would do, for whoever approves it.
+
+Separate from the pieces it is made of, because here is decided what fits. The invariants: it is a
+function of its values; it has at most `budget` bytes and is whole Markdown, whatever is in a plan;
+the verdict and the facts are never cut, an object is shown whole or counted; and only a plan that
+surely changes nothing says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from reconciler.core.identifiers import short
+from reconciler.core.presenting.comment_facts import Request, facts, verdict
+from reconciler.core.presenting.comment_sections import (
+    difference,
+    meaning,
+    refused,
+    unsettled,
+    warned,
+)
+from reconciler.core.presenting.impact import Impact
+from reconciler.core.presenting.lines import plural
+from reconciler.core.presenting.markdown import (
+    Block,
+    Inline,
+    bullets,
+    code,
+    document,
+    heading,
+    line,
+    link,
+    paragraph,
+    shortened,
+    text,
+)
+from reconciler.core.presenting.plan_view import ChangeView, PlanView, UnitView
+
+BUDGET: Final = 60_000
+"""Bytes. GitHub takes 262,144 of a comment, and nobody reads that many."""
+
+LEAST_BUDGET: Final = 8_000
+
+_FOOT: Final = 900
+"""Bytes kept for what is said last: how much was left out, and where it is."""
+
+_LINES_PER_BUDGET: Final = 50
+_TRIED: Final = 40
+"""Objects that are tried after one did not fit. The next may be small; most are not."""
+
+
+def plan_comment(view: PlanView, impact: Impact, *, request: Request, budget: int = BUDGET) -> str:
+    """The whole comment, as Markdown. `budget` is in bytes, at least LEAST_BUDGET."""
+    assert budget >= LEAST_BUDGET, "the facts need room"
+    longest = budget // _LINES_PER_BUDGET
+    blocks = [
+        heading(3, shortened(verdict(view, impact, request), most=longest)),
+        *_answers(request, longest),
+        bullets(shortened(fact, most=longest) for fact in facts(view, impact, request)),
+    ]
+    room = _Room(blocks, budget - _FOOT - sum(block.size for block in blocks), longest)
+    for title, lines, share in _sections(view, request):
+        room.add_section(title, lines, most=room.left * share // 100)
+    left_out = _add_differences(room, view)
+    return document([*room.blocks, *_foot(view, request, left_out, longest)])
+
+
+def _answers(request: Request, longest: int) -> list[Block]:
+    found = [shortened(text(answer), most=longest) for answer in request.answers[-2:]]
+    return [paragraph(answer) for answer in found]
+
+
+def _sections(view: PlanView, request: Request) -> Iterator[tuple[str, Iterable[Inline], int]]:
+    """Title, lines and the part of what is left that they may take, in percent."""
+    yield "Refused, so nothing would be applied", refused(view), 50
+    yield "Waits, or is not known", unsettled(view), 40
+    yield _changes_title(request), map(meaning, view.units), 40
+    drift = "Drift: differs in the cluster already, and is put back whatever is merged"
+    yield drift, map(meaning, view.drift), 30
+    yield "Rollouts on their way", map(text, view.rolling), 30
+    yield "Warnings", warned(request.problems), 30
+    yield "Declared, not enforced yet", map(text, view.notices), 20
+
+
+def _changes_title(request: Request) -> str:
+    if request.offline:
+        return "Declared otherwise; what clusters would make of it is unknown"
+    return "What merging changes"
+
+
+@dataclass
+class _Room:
+    """The blocks so far, and the bytes that are left."""
+
+    blocks: list[Block]
+    left: int
+    longest: int
+
+    def fits(self, block: Block) -> bool:
+        return block.size <= self.left
+
+    def add(self, block: Block) -> None:
+        self.blocks.append(block)
+        self.left -= block.size
+
+    def add_section(self, title: str, lines: Iterable[Inline], *, most: int) -> None:
+        """A heading and its lines; those beyond `most` bytes are counted."""
+        above = heading(4, title)
+        items: list[Inline] = []
+        size = above.size + _COUNTED
+        omitted = 0
+        for found in lines:
+            item = shortened(found, most=self.longest)
+            size += 0 if omitted else bullets([item]).size
+            if omitted or size > most:
+                omitted += 1
+            else:
+                items.append(item)
+        if omitted:
+            items.append(line(f"and {omitted:,} more, left out here for length"))
+        if items:
+            self.add(above)
+            self.add(bullets(items))
+
+
+_COUNTED: Final = 120
+"""Bytes of the line that counts what was left out of a section."""
+
+
+def _add_differences(room: _Room, view: PlanView) -> int:
+    """The objects, in order of risk; returns how many were left out."""
+    changes = [*_by_risk(view.units), *_by_risk(view.drift)]
+    if not changes:
+        return 0
+    title = heading(4, "Differences, object by object")
+    room.left -= title.size
+    shown: list[Block] = []
+    failed = 0
+    for change in changes:
+        if failed > _TRIED:
+            break
+        block = difference(change)
+        if room.fits(block):
+            room.left -= block.size
+            shown.append(block)
+        else:
+            failed += 1
+    room.blocks += [title, *shown] if shown else []
+    return len(changes) - len(shown)
+
+
+def _by_risk(units: Iterable[UnitView]) -> list[ChangeView]:
+    found = [(change.importance, unit.unit, change) for unit in units for change in unit.changes]
+    return [change for *_, change in sorted(found, key=lambda item: item[:2])]
+
+
+def _foot(view: PlanView, request: Request, left_out: int, longest: int) -> Iterator[Block]:
+    if not left_out:
+        return
+    total = sum(len(unit.changes) for unit in (*view.units, *view.drift))
+    page = line(link("the page of this plan", request.url), " and ") if request.url else ()
+    command = code(f"fairlead plan {short(request.head)} --json")
+    words = f"Not shown here for length: {left_out:,} of {plural(total, 'difference')}. "
+    yield paragraph(shortened(line(words, page, command, " have all of them."), most=longest))
