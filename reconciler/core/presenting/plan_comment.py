@@ -54,17 +54,37 @@ _TRIED: Final = 40
 def plan_comment(view: PlanView, impact: Impact, *, request: Request, budget: int = BUDGET) -> str:
     """The whole comment, as Markdown. `budget` is in bytes, at least LEAST_BUDGET."""
     assert budget >= LEAST_BUDGET, "the facts need room"
-    longest = budget // _LINES_PER_BUDGET
-    blocks = [
+    above = _summary(view, impact, request, longest=budget // _LINES_PER_BUDGET)
+    left = budget - sum(block.size for block in above)
+    return document([*above, *_details(view, request, budget=left)])
+
+
+def plan_summary(view: PlanView, impact: Impact, *, request: Request) -> str:
+    """The verdict and the facts alone."""
+    return document(_summary(view, impact, request, longest=BUDGET // _LINES_PER_BUDGET))
+
+
+def plan_details(view: PlanView, *, request: Request) -> str:
+    """All that stands below the facts; empty where there is nothing to say."""
+    blocks = _details(view, request, budget=BUDGET)
+    return document(blocks) if blocks else ""
+
+
+def _summary(view: PlanView, impact: Impact, request: Request, *, longest: int) -> list[Block]:
+    found = facts(view, impact, request)
+    return [
         heading(3, shortened(verdict(view, impact, request), most=longest)),
         *_answers(request, longest),
-        bullets(shortened(fact, most=longest) for fact in facts(view, impact, request)),
+        bullets(shortened(fact, most=longest) for fact in found),
     ]
-    room = _Room(blocks, budget - _FOOT - sum(block.size for block in blocks), longest)
+
+
+def _details(view: PlanView, request: Request, *, budget: int) -> list[Block]:
+    room = _Room([], budget - _FOOT, longest=budget // _LINES_PER_BUDGET)
     for title, lines, share in _sections(view, request):
         room.add_section(title, lines, most=room.left * share // 100)
     left_out = _add_differences(room, view)
-    return document([*room.blocks, *_foot(view, request, left_out, longest)])
+    return [*room.blocks, *_foot(view, request, left_out)]
 
 
 def _answers(request: Request, longest: int) -> list[Block]:
@@ -156,11 +176,11 @@ def _by_risk(units: Iterable[UnitView]) -> list[ChangeView]:
     return [change for *_, change in sorted(found, key=lambda item: item[:2])]
 
 
-def _foot(view: PlanView, request: Request, left_out: int, longest: int) -> Iterator[Block]:
+def _foot(view: PlanView, request: Request, left_out: int) -> Iterator[Block]:
     if not left_out:
         return
     total = sum(len(unit.changes) for unit in (*view.units, *view.drift))
     page = line(link("the page of this plan", request.url), " and ") if request.url else ()
     command = code(f"fairlead plan {short(request.head)} --json")
     words = f"Not shown here for length: {left_out:,} of {plural(total, 'difference')}. "
-    yield paragraph(shortened(line(words, page, command, " have all of them."), most=longest))
+    yield paragraph(shortened(line(words, page, command, " have all."), most=_FOOT - _COUNTED))
