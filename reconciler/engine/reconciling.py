@@ -53,6 +53,7 @@ from reconciler.engine.leading import Leader
 from reconciler.engine.performing import Context
 from reconciler.engine.positions import Positions
 from reconciler.engine.previewing import preview
+from reconciler.engine.recovering import Recovery
 from reconciler.engine.settling import SettledUnits
 from reconciler.engine.viewing import views_of
 from reconciler.ports import Clock, Repository
@@ -79,6 +80,7 @@ class Reconciler:
     ) -> None:
         self._repository = repository
         self._compiler = Compiler(repository)
+        self._recovery = Recovery(books, self._compiler)
         self._leader = leader
         self._books = books
         self._clock = clock
@@ -139,6 +141,8 @@ class Reconciler:
             # Keys are kept outside Git, so this may become right without a commit.
             return done and not isinstance(error, Untrusted | Misconfigured)
         if desired is not None:
+            if not all(self._books.ledger(name).entries for name in self._books.clusters):
+                await self._recovery.recover(desired, await self._views(desired))
             course = self.positions.course(desired)
             views = await self._views(course.state)
             # What was refused is asked again, or it would seem to be in force by and by.
