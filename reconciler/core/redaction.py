@@ -18,7 +18,7 @@ from typing import Final
 
 from reconciler.core.fields import Absent, FieldChange
 from reconciler.core.manifests import JsonValue, canonical_json, digest_of
-from reconciler.core.secrecy import entropy, known_format
+from reconciler.core.secrecy import entropy, known_format, replace_known_formats
 
 SHOWN_LENGTH: Final = 16_384
 """Characters of a value that a plan shows; a longer one is told apart by its digest."""
@@ -59,6 +59,13 @@ def redacted(change: FieldChange) -> FieldChange:
     steps = tuple(_steps(change.path))
     before, after = (_shown(value, steps) for value in (change.before, change.after))
     return replace(change, before=before, after=after)
+
+
+def masked(text: str) -> str:
+    """A sentence, such as an API server's, with what in it may be a credential as a digest."""
+    shown = replace_known_formats(text, _short_digest)
+    shown = _GIVEN.sub(lambda match: _short_digest(match[0]), shown)
+    return _TOKEN.sub(lambda m: _short_digest(m[0]) if _is_random(m[0]) else m[0], shown)
 
 
 def _steps(path: str) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Tell a secret value from an ordinary one.
 
 Separate because everything that people may paste a credential into is checked by the same rules.
-The invariant: nothing here returns or keeps a value, only a description of why it looks like a
+The invariant: nothing here keeps or tells a value, only a description of why it looks like a
 secret, so that refusing a secret does not spread it.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 ENTROPY_BITS = 4.5
@@ -77,6 +78,13 @@ def known_format(text: str) -> Suspicion | None:
     if match is None or match.lastindex is None:
         return None
     return Suspicion(_FORMATS[match.lastindex - 1][0])
+
+
+def replace_known_formats(text: str, replacement: Callable[[str], str]) -> str:
+    """`text` with every credential of a known format put through `replacement`."""
+    if not any(hint in text for hint in _HINTS):
+        return text
+    return _ANY_FORMAT.sub(lambda match: replacement(match[0]), text)
 
 
 def is_random(value: str) -> bool:

@@ -39,15 +39,16 @@ MOST_SENTENCES: Final = 4
 class Request:
     """What a comment needs to know of the change request besides its plan.
 
-    `waits` says in words which approvals are still needed, `approved` who gave one, `moved` what is
-    not as it was when somebody approved. `offline` is set where no cluster was asked, `fork` where
-    a maintainer has to allow that. `problems` are warnings at files of the head. `url` is the page
-    with the whole plan, empty where there is none. `answers` are replies to commands.
+    `waits` says in words which approvals are still needed, and is None where nobody has looked;
+    `approved` are those who gave one, `moved` is what is not as it was when somebody approved.
+    `offline` is set where no cluster was asked, `fork` where a maintainer has to allow that.
+    `problems` are warnings at files of the head. `url` is the page with the whole plan, empty where
+    there is none. `answers` are replies to commands.
     """
 
     head: CommitSha
     base: CommitSha
-    waits: tuple[str, ...] = ()
+    waits: tuple[str, ...] | None = None
     approved: tuple[str, ...] = ()
     moved: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
@@ -109,11 +110,13 @@ def facts(view: PlanView, impact: Impact, request: Request) -> Iterator[Inline]:
     yield from _rollouts(impact.rollouts)
     if capacity := _capacity(impact):
         yield capacity
-    yield from _access(impact)
+    yield from _access(impact, given=view.widened)
     if view.drifted:
+        verbs = "differs already and is" if view.drifted == 1 else "differ already and are"
         drifted = plural(view.drifted, "object")
-        yield line(strong("Drift:"), f" {drifted} differ already, and are put back in any case")
-    yield _approvals(request)
+        yield line(strong("Drift:"), f" {drifted} {verbs} put back whatever is merged")
+    if request.waits is not None:
+        yield _approvals(request, request.waits)
     yield _rollback(impact)
     yield _identity(view, request)
 
@@ -196,10 +199,12 @@ def _difference(before: int, after: int) -> str:
     return f"{after:,}, as before" if before == after else f"{before:,} → {after:,}"
 
 
-def _access(impact: Impact) -> Iterator[Inline]:
-    if not impact.access:
+def _access(impact: Impact, *, given: int) -> Iterator[Inline]:
+    if not impact.access and given:
+        late = f" {plural(given, 'object')} to be written, though both commits declare the same"
+        yield line(strong("Gains access:"), " by", late)
+    elif not impact.access:
         yield line(strong("Access:"), " nobody gains or loses any")
-        return
     for gains, word in ((True, "Gains access:"), (False, "Loses access:")):
         found = [change for change in impact.access if change.gains is gains]
         if not found:
@@ -214,13 +219,12 @@ def _sentence(who: str, what: str, clusters: tuple[ClusterName, ...]) -> Inline:
     return line(text(who), ": ", text(what), where)
 
 
-def _approvals(request: Request) -> Inline:
+def _approvals(request: Request, waits: tuple[str, ...]) -> Inline:
     given = line("given by ", codes(request.approved)) if request.approved else ()
-    if request.waits:
-        waits = "; ".join(request.waits[:MOST_SENTENCES])
-        more = len(request.waits) - MOST_SENTENCES
-        counted = f"; and {more} more" if more > 0 else ""
-        parts = [part for part in (given, line(f"still needed: {waits}{counted}")) if part]
+    if waits:
+        told = "; ".join(waits[:MOST_SENTENCES])
+        more = f"; and {len(waits) - MOST_SENTENCES} more" if len(waits) > MOST_SENTENCES else ""
+        parts = [part for part in (given, line(f"still needed: {told}{more}")) if part]
         return line(strong("Approvals:"), " ", joined(parts, " · "))
     return line(strong("Approvals:"), " ", given or text("none needed by the policy in force"))
 

@@ -34,6 +34,7 @@ from reconciler.core.presenting.plan_view import (
     WaitingView,
 )
 from reconciler.core.problems import Problem
+from reconciler.core.redaction import masked
 
 MOST_NAMES: Final = 4
 
@@ -127,21 +128,18 @@ def _kinds(changes: Iterable[ChangeView]) -> str:
 
 def difference(change: ChangeView) -> Block:
     """One object, folded."""
-    notes = [f"its source is {change.source}"] if change.source else []
+    notes = [f"from {change.source}"] if change.source else []
     if change.explanation:
         notes.append(change.explanation)
     if change.restarts:
         notes.append("its pods restart")
     if change.force:
         notes.append("fields are taken from another manager")
-    where = line(" · ", codes(change.clusters, most=MOST_NAMES), _alike(change.clusters))
+    alike = " · the same in " if len(change.clusters) > 1 else " · "
+    where = line(alike, codes(change.clusters, most=MOST_NAMES))
     summary = line(code(f"{_MARKS[change.action]} {change.key}"), where)
-    comments = [f"# {note}" for note in notes]
+    comments = [f"# {masked(note)}" for note in notes]
     return fold(summary, [fence([*comments, *diff_lines(change)], language="diff")])
-
-
-def _alike(clusters: Sequence[ClusterName]) -> str:
-    return f" (the same in all {len(clusters)})" if len(clusters) > 1 else ""
 
 
 def warned(problems: Iterable[Problem]) -> Iterator[Inline]:

@@ -121,8 +121,9 @@ def impact(
         capacity_of(m for pair in units if (unit := pair[side]) for m in unit.manifests.values())
         for side in (0, 1)
     ]
-    reasons = [*_of_plan(plan, offline=offline), *_of_rollouts(rollouts)]
+    reasons = [*_of_sight(plan, offline=offline), *_of_rollouts(rollouts)]
     reasons += _of_access(access) or _of_grants(plan)
+    reasons += _of_plan(plan)
     reasons += _of_devices(*needed)
     return Impact(
         clusters=tuple(sorted(c.cluster for c in plan.clusters if c.changes or c.refusals)),
@@ -195,14 +196,17 @@ def _rollout(
     )
 
 
-def _of_plan(plan: Plan, *, offline: bool) -> Iterator[Reason]:
-    changes = [(cluster.cluster, c) for cluster in plan.clusters for c in cluster.changes]
-    importances = {importance_of(change) for _, change in changes}
-    gone = [c for _, c in changes if c.action in (Action.DELETE, Action.REPLACE)]
+def _of_sight(plan: Plan, *, offline: bool) -> Iterator[Reason]:
     if offline:
         yield Reason(Risk.HIGH, "no cluster was asked, so its effect is unknown")
     if unseen := _unseen(plan):
         yield Reason(Risk.HIGH, f"nothing is known of {', '.join(unseen)}, which cannot be seen")
+
+
+def _of_plan(plan: Plan) -> Iterator[Reason]:
+    changes = [(cluster.cluster, c) for cluster in plan.clusters for c in cluster.changes]
+    importances = {importance_of(change) for _, change in changes}
+    gone = [c for _, c in changes if c.action in (Action.DELETE, Action.REPLACE)]
     if kept := sorted({str(change.key) for change in gone if _keeps(change)}):
         yield Reason(Risk.HIGH, f"{kept[0]} goes, with what it holds{_and_more(kept)}")
     if any(change.force for _, change in changes):

@@ -2,7 +2,8 @@ r"""Markdown that no text can break: documents made of values, written out once.
 
 Separate from what is said, so that escaping is decided in one place. The invariants: whatever a
 text holds, it adds no element to the document (no heading, list, link, image, HTML, mention or
-reference), and no character that hides or reorders others leaves here.
+reference); no character that hides or reorders others leaves here, and nothing that reads as a
+credential.
 
 A backslash stops Markdown, but not what forges look for in the finished text: `@team`, `#1`,
 `GH-1`, `:emoji:`, addresses and commits. They leave code alone, so every word of a text that is
@@ -16,9 +17,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from html import escape
+from itertools import groupby
 from typing import Final, TypeAlias
 
 from reconciler.core.problems import printable
+from reconciler.core.redaction import masked
 
 LONGEST_TEXT: Final = 2_000
 """Characters of one text or name."""
@@ -65,7 +68,7 @@ _PUNCTUATION: Final = frozenset(
 )
 # What forges make links or pictures of: commits, tickets with a prefix, addresses, emoji.
 _LINKED: Final = re.compile(
-    r"[0-9a-f]{7,}|[A-Za-z]-[0-9]|www\.|:/|:[\w+-]+:", re.IGNORECASE | re.ASCII
+    r"[0-9a-fA-F]{7,}|[gG][hH]-[0-9]|[A-Z]{2,}-[0-9]|[wW]{3}\.|:/|:[\w+-]+:", re.ASCII
 )
 _MARKS: Final = ("`", "*")
 _ORDINAL: Final = re.compile(r"([0-9]{1,9})([.)])")
@@ -73,8 +76,12 @@ _ORDINAL: Final = re.compile(r"([0-9]{1,9})([.)])")
 
 def text(words: str) -> Inline:
     """Words that anybody may have written, as one line. What is no plain word is set as code."""
+    return _words(words) or code(words)
+
+
+def _words(words: str) -> Inline:
     spans: list[Span] = []
-    for word in printable(words, limit=LONGEST_TEXT).split(" "):
+    for word in _shown(words).split(" "):
         if not word:
             continue
         look = _Look.TEXT if _is_plain(word) else _Look.CODE
@@ -83,6 +90,11 @@ def text(words: str) -> Inline:
         else:
             spans.append(Span(word, look))
     return tuple(_spaced(spans))
+
+
+def _shown(words: str) -> str:
+    # A little more than is shown is looked at, so that no credential hides by being cut.
+    return printable(masked(words[: 2 * LONGEST_TEXT]), limit=LONGEST_TEXT)
 
 
 def _is_plain(word: str) -> bool:
@@ -100,14 +112,12 @@ def _spaced(spans: Iterable[Span]) -> Iterator[Span]:
 
 def code(name: str) -> Inline:
     """A name or value, shown exactly, with what is invisible in it written out."""
-    shown = printable(name, limit=LONGEST_TEXT)
+    shown = _shown(name)
     return (Span(shown if shown.strip() else repr(shown), _Look.CODE),)
 
 
 def strong(words: str) -> Inline:
-    return tuple(
-        Span(s.content, s.look, strong=True) if s.content.strip() else s for s in text(words)
-    )
+    return tuple(replace(span, strong=True) for span in text(words))
 
 
 def symbol(sign: Symbol) -> Inline:
@@ -141,7 +151,7 @@ def line(*parts: Inline | str) -> Inline:
             continue
         if part[:1] == " " and part.strip():
             spans.append(Span(" "))
-        spans += text(part)
+        spans += _words(part)
         if part[-1:] == " ":
             spans.append(Span(" "))
     return tuple(spans)
@@ -243,20 +253,27 @@ def _longest_run(lines: Iterable[str]) -> int:
 
 def _markdown(spans: Inline) -> str:
     source = ""
-    for span in spans:
-        shown = _markdown_span(span)
-        # Marks that touch would be read as one.
-        touching = source[-1:] in _MARKS and shown[:1] in _MARKS
-        source += f" {shown}" if source and touching else shown
+    for is_strong, group in groupby(spans, key=lambda span: span.strong):
+        shown = ""
+        for span in group:
+            shown = _beside(shown, _markdown_span(span))
+        source = _beside(source, f"**{shown}**" if is_strong else shown)
     source = source.strip(" ")
     # At the beginning of a block, such a number would begin a list.
     return _ORDINAL.sub(r"\1\\\2", source, count=1) if _ORDINAL.match(source) else source
 
 
+def _beside(before: str, after: str) -> str:
+    """Marks that touch would be read as one, and bold ends only at the end of a word."""
+    last, first = before[-1:], after[:1]
+    touching = (last in _MARKS and first in _MARKS) or (
+        "*" in (last, first) and (last.isalnum() or first.isalnum())
+    )
+    return f"{before} {after}" if before and after and touching else before + after
+
+
 def _markdown_span(span: Span) -> str:
     shown = _code_span(span.content) if span.look is _Look.CODE else span.content
-    if span.strong:
-        shown = f"**{shown}**"
     return f"[{shown}]({span.url})" if span.url else shown
 
 
@@ -274,13 +291,15 @@ def _cell(spans: Inline) -> str:
 
 def _html(spans: Inline) -> str:
     """The line inside an HTML element, where Markdown means nothing."""
-    return "".join(_html_span(span) for span in spans).strip(" ")
+    source = ""
+    for is_strong, group in groupby(spans, key=lambda span: span.strong):
+        shown = "".join(map(_html_span, group))
+        source += f"<b>{shown}</b>" if is_strong else shown
+    return source.strip(" ")
 
 
 def _html_span(span: Span) -> str:
     shown = escape(span.content)
     if span.look is _Look.CODE:
         shown = f"<code>{shown}</code>"
-    if span.strong:
-        shown = f"<b>{shown}</b>"
     return f'<a href="{escape(span.url)}">{shown}</a>' if span.url else shown
