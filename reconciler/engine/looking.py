@@ -151,6 +151,7 @@ class Looker:
         if state.phase in (Phase.STEPPING, Phase.WATCHED):
             await measurement.queries.ask(gates, _names(subject, state))
         if state.candidate is None:
+            # The pair was compared before: answers to known questions do not follow from traffic.
             return
         place = next((n for n, s in sights.items() if s.cluster.settled and s.cluster.ready), None)
         if place is not None:

@@ -16,7 +16,7 @@ from reconciler.core.rollouts.gathering import Histograms, Readings, Segments, c
 from reconciler.core.rollouts.states import Count, Phase, RolloutState, Target
 from reconciler.core.rollouts.traffic import Split
 from reconciler.core.rollouts.trail import Point, Trail, point_of
-from reconciler.core.samples import Samples
+from reconciler.core.samples import Samples, Traffic
 from reconciler.core.verdicts import Verdict
 from reconciler.engine.asking import Evaluations, Queries
 
@@ -63,8 +63,11 @@ class Measurement:
             if count is not None:
                 self.counts[name] = self._before[name] = count
         random = {name for name in readings if splits[name].random}
+        full = {name for name in readings if splits[name].traffic is Traffic.FULL}
         self._histograms.take({name: readings[name] for name in random})
-        self._histograms.pass_over({name: readings[name] for name in readings.keys() - random})
+        self._histograms.take_alone({name: readings[name] for name in full - random})
+        rest = readings.keys() - random - full
+        self._histograms.pass_over({name: readings[name] for name in rest})
 
     def samples(
         self, state: RolloutState, spec: RolloutSpec, splits: Mapping[ClusterName, Split]

@@ -158,6 +158,15 @@ class Histograms:
         for batches in (*self._signals.values(), self._latencies):
             batches.close_full()
 
+    def take_alone(self, readings: Mapping[ClusterName, Readings]) -> None:
+        """Add the candidate's latencies, which are held against a promise in seconds: where it has
+        all requests they are the best there is. For outputs there is nothing to compare with."""
+        for reading in readings.values():
+            self._news(reading.stable)
+            for signals in self._news(reading.candidate):
+                if signals.latency is not None:
+                    self._latencies.add(signals.latency, is_candidate=True)
+
     def pass_over(self, readings: Mapping[ClusterName, Readings]) -> None:
         """Leave out what came since: the versions had different kinds of requests."""
         for reading in readings.values():
