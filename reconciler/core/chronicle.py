@@ -199,6 +199,7 @@ def _subjects(record: AuditRecord) -> Iterator[str]:
 
 
 def _reasons(record: AuditRecord) -> Iterator[str]:
-    for name in ("why", "explanation", "reason", "undone"):
+    names = ("undone", "trouble") if record.verb is Verb.UNDO else ("why", "explanation")
+    for name in names:
         if found := record.detail.get(name):
             yield str(found)

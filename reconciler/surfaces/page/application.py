@@ -201,6 +201,8 @@ class Page:
         return StreamingResponse(events, media_type="text/event-stream")
 
     def _page_at(self, target: str, viewer: Viewer) -> tuple[ChannelKey, Make, Ask] | None:
+        if own_path(target) != target:
+            return None
         parts = urlsplit(target)
         query = dict(Request({"type": "http", "query_string": parts.query.encode()}).query_params)
         for page in self._pages:
