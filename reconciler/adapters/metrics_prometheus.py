@@ -8,7 +8,6 @@ answers are in order whatever the clock of the server says.
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,6 +18,7 @@ from yarl import URL
 from reconciler import __version__
 from reconciler.adapters.cluster_connection import read_up_to, unavailable
 from reconciler.adapters.metrics_answers import error_in, value_in, values_in
+from reconciler.adapters.tls_trust import trusting, unreadable
 from reconciler.core.errors import FairleadError, Misconfigured
 from reconciler.core.problems import printable
 from reconciler.core.samples import QueryPoint
@@ -53,7 +53,7 @@ class PrometheusMetrics:
         self._url = url.rstrip("/")
         self._clock = clock
         self._token_file = token_file
-        self._tls = _trusting(ca_file)
+        self._tls = trusting(ca_file)
         self._seconds = seconds
         self._session: aiohttp.ClientSession | None = None
         parts = urlsplit(url)
@@ -146,26 +146,8 @@ class PrometheusMetrics:
         try:
             token = self._token_file.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
-            raise _unreadable(self._token_file, error) from None
+            raise unreadable(self._token_file, error) from None
         return {"Authorization": f"Bearer {token}"}
 
     def _doing(self, expression: str) -> str:
         return f"ask {self._url} for {printable(expression)}"
-
-
-def _trusting(ca_file: Path | None) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=ca_file)
-    except ssl.SSLError:
-        raise Misconfigured(
-            f"{ca_file} holds no certificates", hint="name a file of certificates in PEM"
-        ) from None
-    except OSError as error:
-        raise _unreadable(ca_file, error) from None
-
-
-def _unreadable(file: Path | None, error: Exception) -> Misconfigured:
-    return Misconfigured(
-        f"cannot read {file}: {type(error).__name__}",
-        hint="give the daemon's user the right to read it",
-    )
