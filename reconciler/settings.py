@@ -17,6 +17,7 @@ from pydantic import AfterValidator, ConfigDict, model_validator
 from reconciler.core.identifiers import CommitSha, commit_sha
 from reconciler.core.kinds.common import Choice, Part, one_of, refusal, unique
 from reconciler.core.kinds.scalars import DnsLabel, Duration, Flag, Maybe, Text, TextForm
+from reconciler.settings_forge import ForgeSettings
 from reconciler.settings_page import PageSettings
 from reconciler.settings_places import (
     Address,
@@ -266,6 +267,8 @@ class Settings(Part):
     `/metrics`, `/livez` and `/readyz` ask nobody who they are."""
     page: PageSettings = PageSettings()
     """The status page: its address, and who may look."""
+    forge: Maybe[ForgeSettings] = None
+    """Where people propose changes. Without it nobody looks at pull requests."""
     webhook: Maybe[WebhookSettings] = None
     """Push notifications of the Git server; without a secret there is no endpoint for them."""
     audit: AuditSettings = AuditSettings()
