@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from reconciler.core.identifiers import ClusterName
 from reconciler.core.kinds.rollout import RolloutSpec
+from reconciler.core.rollouts.consents import consented
 from reconciler.core.rollouts.evidence import Evidence
 from reconciler.core.rollouts.gathering import Histograms, Readings, Segments, counted, exposure_of
 from reconciler.core.rollouts.states import Count, Phase, RolloutState, Target
@@ -106,9 +107,4 @@ class Measurement:
 
 def _approved(state: RolloutState, spec: RolloutSpec) -> frozenset[str]:
     """Gates that somebody approved for the version that is judged."""
-    judged = state.candidate or state.stable
-    return frozenset(
-        given.gate
-        for given in spec.approved
-        if given.gate is not None and judged is not None and given.version == judged.version
-    )
+    return frozenset(given.gate for given in consented(state, spec) if given.gate is not None)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from reconciler.core.kinds.rollout import RolloutSpec
+from reconciler.core.rollouts.consents import consented
 from reconciler.core.rollouts.demands import demand_of
 from reconciler.core.rollouts.gathering import condensed
 from reconciler.core.rollouts.observations import Observation
@@ -253,8 +254,13 @@ def _step_waits(state: RolloutState, spec: RolloutSpec, observation: Observation
         return
     if observation.trouble:
         yield observation.trouble
-    if demand.approval and not spec.is_approved(state.candidate.version, demand.number):
+    if demand.approval and not _is_approved(state, spec, demand.number):
         yield f"step {demand.number} waits for an approval in Git"
+        if spec.is_approved(state.candidate.version, demand.number):
+            yield (
+                f"the approval there was given for another build of {state.candidate.version}: "
+                "take it out in one commit, and approve in the next"
+            )
     # Clusters of earlier waves, where it has everything, are no evidence about this step's traffic.
     traffic = demand.split.traffic
     own = [exposure for exposure in observation.exposures if exposure.traffic is traffic]
@@ -283,8 +289,12 @@ def _is_news_of_approval(state: RolloutState, spec: RolloutSpec) -> bool:
         state.candidate is not None
         and state.approved_step != number
         and number in spec.approvals_asked()
-        and spec.is_approved(state.candidate.version, number)
+        and _is_approved(state, spec, number)
     )
+
+
+def _is_approved(state: RolloutState, spec: RolloutSpec, step: int) -> bool:
+    return any(given.gate is None and given.step == step for given in consented(state, spec))
 
 
 def _seconds(spec: RolloutSpec) -> float:

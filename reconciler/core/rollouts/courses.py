@@ -17,6 +17,7 @@ from reconciler.core.kinds import Rollout
 from reconciler.core.ledger import Ledger
 from reconciler.core.manifests import JsonObject
 from reconciler.core.outstanding import Place
+from reconciler.core.rollouts.consents import with_consents
 from reconciler.core.rollouts.placing import gradual, steps_digest
 from reconciler.core.rollouts.revising import first_state, on_steps, revised
 from reconciler.core.rollouts.runtimes import Loaded
@@ -97,6 +98,7 @@ class Courses:
             after = revised(before, target, gradual=True, now=now)
             places = [unit for _, unit in desired.places_of(rollout.name)]
             after = on_steps(after, steps_digest(strategy, places), now=now)
+            after = with_consents(after, rollout.spec, target)
             states[rollout.name] = after
             if after is not known.get(rollout.name):
                 news[rollout.name] = state_json(after)

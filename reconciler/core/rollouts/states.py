@@ -90,6 +90,18 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Consent:
+    """An approval in Git, and the build that it was first seen with. `what` is a step or gate."""
+
+    version: str
+    what: str
+    by: str
+    build: Digest
+
+    __pydantic_config__ = _STORED
+
+
+@dataclass(frozen=True, slots=True)
 class Count:
     """What was counted in one cluster since the step began to count."""
 
@@ -128,7 +140,7 @@ class RolloutState:
     the evidence of earlier steps; `counts` those of this one, by cluster, empty until the gateways
     have taken it over. `proven` are versions that had all the traffic once and were not taken back.
     `failure` names the version that must not come again by itself; `failed` are those before it,
-    while no commit has led back to a good one.
+    while no commit has led back to a good one. `consents` are the approvals of the newest commit.
     """
 
     rollout: str
@@ -146,6 +158,7 @@ class RolloutState:
     proven: tuple[Target, ...] = ()
     failure: Failure | None = None
     failed: tuple[Failure, ...] = ()
+    consents: tuple[Consent, ...] = ()
 
     __pydantic_config__ = _STORED
 
