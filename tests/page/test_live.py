@@ -15,17 +15,17 @@ from reconciler.surfaces.page.drawing import Region
 from reconciler.surfaces.page.live import LOOK_SECONDS, Channel, Crowded, Hub
 from reconciler.surfaces.page.sheets import Ask, Sheet
 
-from .page_world import PageWorld
+from .page_world import MODEL, PageWorld
 
 ASK = Ask("/", {}, {}, Sight(ANYBODY, None))
 
 
-async def make(_: Ask) -> Sheet:
+async def make() -> Sheet:
     raise AssertionError("nobody draws this")
 
 
 def channel() -> Channel:
-    return Channel(make, ASK)
+    return Channel(make)
 
 
 def test_a_viewer_gets_only_what_became_otherwise_since_it_last_read() -> None:
@@ -83,13 +83,13 @@ async def opened(world: PageWorld, path: str, *, last_id: str = "") -> Stream:
     assert page is not None
     found = page._page_at(path, world.viewer)
     assert found is not None
-    key, make_sheet, ask = found
+    key, draw = found
     before = world.viewer
 
     async def allowed() -> bool:
         return world.viewer == before
 
-    return Stream(await page._hub.watch(key, make_sheet, ask, last_id=last_id, allowed=allowed))
+    return Stream(await page._hub.watch(key, draw, last_id=last_id, allowed=allowed))
 
 
 @pytest.mark.looptime
@@ -197,3 +197,22 @@ def test_an_ask_reads_numbers_only_where_there_are_some() -> None:
     for text in ("x", "-1", "١", "9" * 30, ""):
         assert replace(ASK, query={"page": text}).number("page", 1) == 1
     assert replace(ASK, query={"page": "12"}).number("page", 1) == 12
+
+
+@pytest.mark.looptime
+async def test_what_somebody_may_see_follows_the_commit_in_force_while_they_look() -> None:
+    world = PageWorld()
+    world.viewer = Viewer("ada", frozenset({"search"}))
+    async with world.settled() as engine:
+        assert world.page is not None
+        running = asyncio.create_task(world.page.run())
+        stream = await opened(world, "/")
+        assert b"rollout/fraud" not in await stream.next()
+        moved = MODEL.replace("team: risk", "team: search")
+        commit = world.declare("v1", files={"models/fraud.yaml": moved})
+        await world.until_applied(engine, commit)
+        await asyncio.sleep(2)
+        async with asyncio.timeout(60):
+            while b"rollout/fraud" not in await stream.next():
+                pass
+        running.cancel()

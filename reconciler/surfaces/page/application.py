@@ -8,7 +8,7 @@ page that says what to do and shows no more than its viewer may know.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 from urllib.parse import quote, urlsplit
 
@@ -30,7 +30,7 @@ from reconciler.surfaces.page.change_pages import ChangePages
 from reconciler.surfaces.page.drawing import Drawing
 from reconciler.surfaces.page.facts import Facts, Sources
 from reconciler.surfaces.page.guarding import GuardedAnswers
-from reconciler.surfaces.page.live import ChannelKey, Crowded, Hub
+from reconciler.surfaces.page.live import ChannelKey, Crowded, Drawn, Hub
 from reconciler.surfaces.page.sheets import Ask, Make, Sheet
 from reconciler.surfaces.page.state_pages import StatePages
 from reconciler.surfaces.page.static_files import PATH as STATIC_PATH
@@ -188,19 +188,19 @@ class Page:
         found = self._page_at(request.query_params.get("page", "/"), viewer)
         if found is None:
             return Response(status_code=404)
-        key, make, ask = found
+        key, make = found
 
         async def allowed() -> bool:
             return await self._authorize(request) == viewer
 
         last_id = request.headers.get("last-event-id", "")
         try:
-            events = await self._hub.watch(key, make, ask, last_id=last_id, allowed=allowed)
+            events = await self._hub.watch(key, make, last_id=last_id, allowed=allowed)
         except Crowded:
             return Response(status_code=503, headers={"Retry-After": "30"})
         return StreamingResponse(events, media_type="text/event-stream")
 
-    def _page_at(self, target: str, viewer: Viewer) -> tuple[ChannelKey, Make, Ask] | None:
+    def _page_at(self, target: str, viewer: Viewer) -> tuple[ChannelKey, Drawn] | None:
         if own_path(target) != target:
             return None
         parts = urlsplit(target)
@@ -208,10 +208,18 @@ class Page:
         for page in self._pages:
             match = compile_path(page.path)[0].match(parts.path)
             if match and page.live:
-                ask = Ask(parts.path, match.groupdict(), query, Sight(viewer, self._facts.desired))
+                ask = Ask(parts.path, match.groupdict(), query, Sight(viewer, None))
                 key = (parts.path, *sorted(query.items()), viewer.teams)
-                return key, page.make, ask
+                return key, self._again(page.make, ask)
         return None
+
+    def _again(self, make: Make, ask: Ask) -> Drawn:
+        """What somebody may see depends on the commit in force, which changes while they look."""
+
+        def made() -> Awaitable[Sheet]:
+            return make(replace(ask, sight=replace(ask.sight, desired=self._facts.desired)))
+
+        return made
 
     async def theme(self, request: Request) -> Response:
         """Remember how somebody likes to see the page, and go back to where they were."""

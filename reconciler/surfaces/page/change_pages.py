@@ -60,6 +60,7 @@ class ChangePages:
             "page": page,
             "pages": -(-len(stories) // COMMITS_A_PAGE),
             "total": len(stories),
+            "forgotten": bool(self._facts.chronicle.begin),
             "status": status,
             "head": await self._facts.commit(status.head) if status.head else None,
         }

@@ -21,7 +21,7 @@ import structlog
 from reconciler.core.errors import FairleadError
 from reconciler.ports import Clock
 from reconciler.surfaces.page.drawing import Drawing, Region
-from reconciler.surfaces.page.sheets import Ask, Make
+from reconciler.surfaces.page.sheets import Sheet
 
 log = structlog.get_logger()
 
@@ -36,6 +36,8 @@ MOST_CHANNELS = 400
 
 ChannelKey: TypeAlias = tuple[object, ...]
 Allowed: TypeAlias = Callable[[], Awaitable[bool]]
+Drawn: TypeAlias = Callable[[], Awaitable[Sheet]]
+"""Makes a page of what is so at that moment."""
 
 
 class Crowded(Exception):
@@ -54,8 +56,7 @@ class _Known:
 class Channel:
     """One page, for everybody who sees the same of it."""
 
-    make: Make
-    ask: Ask
+    make: Drawn
     epoch: str = field(default_factory=lambda: secrets.token_hex(4))
     revision: int = 0
     viewers: int = 0
@@ -135,19 +136,19 @@ class Hub:
             del self._channels[key]
 
     async def watch(
-        self, key: ChannelKey, make: Make, ask: Ask, *, last_id: str, allowed: Allowed
+        self, key: ChannelKey, make: Drawn, *, last_id: str, allowed: Allowed
     ) -> AsyncIterator[bytes]:
         """The events of one viewer. Raises Crowded before the first of them."""
-        channel = await self._enter(key, make, ask)
+        channel = await self._enter(key, make)
         return self._events(channel, channel.since(last_id), allowed)
 
-    async def _enter(self, key: ChannelKey, make: Make, ask: Ask) -> Channel:
+    async def _enter(self, key: ChannelKey, make: Drawn) -> Channel:
         channel = self._channels.get(key)
         full = channel is None and len(self._channels) >= MOST_CHANNELS
         if full or self._viewers >= MOST_VIEWERS or self._closed:
             raise Crowded
         if channel is None:
-            channel = self._channels[key] = Channel(make, ask)
+            channel = self._channels[key] = Channel(make)
             await self._draw(channel)
         return channel
 
@@ -173,9 +174,9 @@ class Hub:
 
     async def _draw(self, channel: Channel) -> None:
         try:
-            sheet = await channel.make(channel.ask)
+            sheet = await channel.make()
         except FairleadError as error:
             # The page stays as it was, and says when it was drawn.
-            log.warning("page.not_drawn", path=channel.ask.path, reason=error.message)
+            log.warning("page.not_drawn", reason=error.message)
             return
         channel.update(self._drawing.regions(sheet.template, sheet.facts))
