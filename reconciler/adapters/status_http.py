@@ -17,9 +17,12 @@ LARGEST_ANSWER = 64 * 1024 * 1024
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  Names of any address, asked at one.
 
 
-async def ask_status(host: str, port: int, *, repository: str) -> Status | None:
-    """The status from the daemon at an address; None when none of this repository answers."""
-    content = await asyncio.to_thread(_get, _ANY.get(host, host), port)
+async def ask_status(host: str, port: int, *, repository: str, token: str = "") -> Status | None:
+    """The status from the daemon at an address; None when none of this repository answers.
+
+    `token` is for a daemon that asks people to sign in.
+    """
+    content = await asyncio.to_thread(_get, _ANY.get(host, host), port, token)
     if content is None:
         return None
     try:
@@ -29,10 +32,13 @@ async def ask_status(host: str, port: int, *, repository: str) -> Status | None:
     return status if status.repository == repository else None
 
 
-def _get(host: str, port: int) -> bytes | None:
+def _get(host: str, port: int, token: str) -> bytes | None:
     connection = http.client.HTTPConnection(host, port, timeout=ANSWER_SECONDS)
     try:
-        connection.request("GET", "/status", headers={"Accept": "application/json"})
+        headers = {"Accept": "application/json"}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        connection.request("GET", "/status", headers=headers)
         response = connection.getresponse()
         content = response.read(LARGEST_ANSWER)
     except (OSError, http.client.HTTPException):

@@ -7,6 +7,7 @@ makes the daemon look at its remote; nothing here asks a cluster anything.
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
@@ -31,7 +32,10 @@ WEBHOOK_PATH = "/hooks/git"
 
 
 class Endpoints:
-    """What the daemon answers. Without `webhook_secret` there is no webhook."""
+    """What the daemon answers. Without `webhook_secret` there is no webhook.
+
+    With a `status_token`, the status is for those who bring it, and for people who signed in.
+    """
 
     def __init__(
         self,
@@ -41,8 +45,10 @@ class Endpoints:
         *,
         webhook_secret: bytes | None,
         page: Page | None = None,
+        status_token: str = "",
     ) -> None:
         self._status = status
+        self._status_token = status_token
         self._metrics = metrics
         self._page = page
         self._webhook = Webhook(webhook_secret, engine.branch.hint) if webhook_secret else None
@@ -58,7 +64,14 @@ class Endpoints:
             routes.append(Route(WEBHOOK_PATH, self._webhook.answer, methods=["POST"]))
         if self._page:
             routes.append(Mount("/", self._page.application()))
+        else:
+            routes.append(_reading("/", self.no_page))
         return Starlette(routes=routes)
+
+    async def no_page(self, _request: Request) -> Response:
+        """Why there is none, for whoever looks for it."""
+        why = "there is no status page here: beyond the loopback it needs page.signIn\n"
+        return PlainTextResponse(why, status_code=404)
 
     async def livez(self, _request: Request) -> Response:
         """The event loop turns: otherwise there would be no answer."""
@@ -73,8 +86,18 @@ class Endpoints:
     async def metrics(self, _request: Request) -> Response:
         return Response(self._metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
 
-    async def status(self, _request: Request) -> Response:
+    async def status(self, request: Request) -> Response:
+        if self._status_token and not await self._may_ask(request):
+            hint = "sign in on the page, or ask as the daemon's user with: fairlead status"
+            return PlainTextResponse(f"{hint}\n", status_code=401)
         return _json(status_json(self._status.status()))
+
+    async def _may_ask(self, request: Request) -> bool:
+        expected = f"Bearer {self._status_token}".encode()
+        given = request.headers.get("authorization", "").encode()
+        if hmac.compare_digest(given, expected):
+            return True
+        return self._page is not None and await self._page.shows_everything_to(request)
 
 
 def _reading(path: str, endpoint: Endpoint) -> Route:

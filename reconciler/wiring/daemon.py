@@ -35,6 +35,7 @@ from reconciler.surfaces.page.chronicling import Chronicler
 from reconciler.surfaces.page.facts import Sources
 from reconciler.surfaces.run_command import RunTools
 from reconciler.telemetry import set_up_logging, set_up_tracing
+from reconciler.wiring.page import made_status_token, recording, serves_page, sign_in_of
 from reconciler.wiring.ports import Connection, PortFactories, webhook_secret
 
 
@@ -116,7 +117,7 @@ async def serve(
         status = EngineStatus(engine, repository=settings.repository.name, clock=clock)
         metrics.observe(status)
         sources = Sources(engine, status, state, world.repository, clock, chronicler)
-        page = Page(sources, repository=settings.repository.name)
+        page = await _page(settings, make, sources, opened) if serves_page(settings) else None
         daemon = Daemon(
             engine=engine,
             status=status,
@@ -125,10 +126,25 @@ async def serve(
             clock=clock,
             context=_context(settings),
             stop=stop,
-            beside=(page.run,),
+            beside=(page.run,) if page else (),
         )
-        endpoints = Endpoints(engine, status, metrics, webhook_secret=secret, page=page)
+        token = made_status_token(settings) if settings.page.sign_in else ""
+        endpoints = Endpoints(
+            engine, status, metrics, webhook_secret=secret, page=page, status_token=token
+        )
         await daemon.run(endpoints.application(), listening)
+
+
+async def _page(
+    settings: Settings, make: PortFactories, sources: Sources, opened: AsyncExitStack
+) -> Page:
+    clock, name = sources.clock, settings.repository.name
+    provider = await opened.enter_async_context(make.identity_provider(settings, clock))
+    if provider is None:
+        return Page(sources, repository=name)
+    record = recording(sources.engine.books, _context(settings), clock)
+    sign_in = sign_in_of(settings, provider, record=record, clock=clock)
+    return Page(sources, repository=name, sign_in=sign_in)
 
 
 @dataclass(frozen=True, slots=True)

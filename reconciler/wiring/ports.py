@@ -50,6 +50,8 @@ from reconciler.ports import (
     StateStore,
 )
 from reconciler.settings import ClusterSettings, Credentials, Settings
+from reconciler.sign_in_ports import IdentityProvider
+from reconciler.wiring.page import identity_provider_of
 
 
 class State(StateStore, AuditLog, Protocol):
@@ -267,3 +269,6 @@ class PortFactories:
     publisher: Callable[[Settings], Opened[Publisher | None]] = publisher_of
     metrics: Callable[[Settings, Clock], Opened[MetricsSource | None]] = metrics_of
     evaluator: Callable[[], Evaluator] = Evaluators
+    identity_provider: Callable[[Settings, Clock], Opened[IdentityProvider | None]] = (
+        identity_provider_of
+    )

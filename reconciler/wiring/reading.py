@@ -25,6 +25,7 @@ from reconciler.settings import Settings
 from reconciler.surfaces.plan_command import PlanRequest, PlanTools
 from reconciler.surfaces.rollout_commands import RolloutTools
 from reconciler.surfaces.status_command import StatusTools
+from reconciler.wiring.page import known_status_token
 from reconciler.wiring.ports import access_to, mirror_at, state_for_reading, verifier_of
 
 NO_DAEMON = "no daemon watches it"
@@ -98,7 +99,9 @@ async def _recorded(settings: Settings) -> Recorded:
 
 async def _status(settings: Settings) -> Status:
     name = settings.repository.name
-    answer = await ask_status(*settings.listen, repository=name)
+    # Sent only where the daemon asks for one, and that is on this machine or behind TLS.
+    token = known_status_token(settings) if settings.page.sign_in else ""
+    answer = await ask_status(*settings.listen, repository=name, token=token)
     return answer or _last_known(settings, await _recorded(settings))
 
 

@@ -37,6 +37,9 @@ class Verb(StrEnum):
     START = "start-daemon"
     STOP = "stop-daemon"
     LEAD = "take-lease"
+    SIGN_IN = "sign-in"
+    SIGN_OUT = "sign-out"
+    VIEW = "view-page"
 
 
 class Reason(StrEnum):

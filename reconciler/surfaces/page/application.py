@@ -31,7 +31,9 @@ from reconciler.surfaces.page.drawing import Drawing
 from reconciler.surfaces.page.facts import Facts, Sources
 from reconciler.surfaces.page.guarding import GuardedAnswers
 from reconciler.surfaces.page.live import ChannelKey, Crowded, Drawn, Hub
+from reconciler.surfaces.page.paths import own_path
 from reconciler.surfaces.page.sheets import Ask, Make, Sheet
+from reconciler.surfaces.page.signing_in import SignIn
 from reconciler.surfaces.page.state_pages import StatePages
 from reconciler.surfaces.page.static_files import PATH as STATIC_PATH
 from reconciler.surfaces.page.static_files import StaticFiles
@@ -66,17 +68,25 @@ class Page:
     """The status page. `run` keeps what is looked at up to date, until it is cancelled."""
 
     def __init__(
-        self, sources: Sources, *, repository: str, authorize: Authorize = everybody
+        self,
+        sources: Sources,
+        *,
+        repository: str,
+        authorize: Authorize = everybody,
+        sign_in: SignIn | None = None,
     ) -> None:
         self._sources = sources
         self._facts = Facts(sources)
         self._repository = repository
-        self._authorize = authorize
+        self._authorize = sign_in.authorize if sign_in else authorize
+        self._sign_in = sign_in
         self._static = StaticFiles()
         self._drawing = Drawing(sources.clock, self._static)
         self._hub = Hub(self._drawing, sources.clock, self._facts.revision)
         self._audit = AuditPages(self._facts)
         self._pages = self._all_pages()
+        if sign_in is not None:
+            sign_in.drawn_by(self._drawn_still)
 
     async def run(self) -> None:
         """Read the log into the chronicle, and look for changes, for ever."""
@@ -102,11 +112,17 @@ class Page:
             _Page("/audit/{index:int}", self._audit.record, live=False),
         )
 
+    async def shows_everything_to(self, request: Request) -> bool:
+        """Whether who asks may see all of it."""
+        viewer = await self._authorize(request)
+        return isinstance(viewer, Viewer) and viewer.sees_everything
+
     def routes(self) -> list[BaseRoute]:
-        """Every route of the page: all of them read."""
+        """Every route of the page: all of them read, but for the form that signs out."""
         drawn = [Route(page.path, self._shows(page), methods=["GET"]) for page in self._pages]
         return [
             *drawn,
+            *(self._sign_in.routes() if self._sign_in else ()),
             Route("/audit/{index:int}/proof", self.proof, methods=["GET"]),
             Route("/audit/export", self.export, methods=["GET"]),
             Route("/live", self.live, methods=["GET"]),
@@ -170,6 +186,9 @@ class Page:
         }
         body = self._drawing.page(sheet.template, {**sheet.facts, **around})
         return Response(body, status_code=sheet.status, media_type="text/html")
+
+    def _drawn_still(self, request: Request, viewer: Viewer, sheet: Sheet) -> Response:
+        return self._drawn(request, viewer, sheet, live=False)
 
     async def _no_such_route(self, request: Request, error: Exception) -> Response:
         """Anything that the routes did not take: a wrong path, or another method than GET."""
@@ -281,10 +300,3 @@ def _failure(error: FairleadError) -> Sheet:
         status, headline = 503, "This cannot be read just now"
     facts = {"headline": headline, "message": error.message, "hint": error.hint}
     return Sheet("failure.html", headline, "", facts, status=status)
-
-
-def own_path(target: str) -> str:
-    """A path of this page, as it was; `/` for anything that could lead elsewhere."""
-    is_path = target.startswith("/") and not target.startswith("//")
-    plain = target.isascii() and target.isprintable() and "\\" not in target
-    return target if is_path and plain and " " not in target else "/"
