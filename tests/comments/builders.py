@@ -11,7 +11,7 @@ from reconciler.core.presenting.comment_facts import Request
 from reconciler.core.presenting.impact import Impact, impact
 from reconciler.core.presenting.plan_comment import BUDGET, plan_comment
 from reconciler.core.presenting.plan_view import PlanView, plan_view
-from tests.desired.builders import MODEL, ROLLOUT, compiled, repository
+from tests.desired.builders import MODEL, POLICY, ROLLOUT, compiled, repository
 from tests.presenting.builders import BASE, HEAD
 
 CANARY = (
@@ -43,13 +43,17 @@ spec:
   allow: [{models: {labels: {team: risk}}, actions: [infer]}]
 """
 _GATEWAY = "  defaults: {gateway: {name: public, namespace: gateways}}\n"
+POLICY_WITH_RBAC = POLICY.replace(
+    "monitoring]}",
+    "monitoring], kinds: [Role.rbac.authorization.k8s.io, RoleBinding.rbac.authorization.k8s.io]}",
+)
 REQUEST = Request(head=HEAD, base=BASE, url="https://fairlead.example.com/pr/7")
 
 
-def state(**files: str) -> DesiredState:
+def state(*, policy: str = POLICY, **files: str) -> DesiredState:
     """What a repository with these files declares."""
     tree: dict[str, str | bytes] = dict(repository(**files))
-    tree["fairlead.yaml"] = str(tree["fairlead.yaml"]) + _GATEWAY
+    tree["fairlead.yaml"] = policy + _GATEWAY
     return compiled(tree).state
 
 

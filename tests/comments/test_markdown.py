@@ -31,7 +31,7 @@ from reconciler.core.problems import printable
 from .hostile import hostile_texts
 from .trees import Tree
 
-CASES = 12_000
+CASES = 10_000
 LINKED = re.compile(
     r"@\w|#\d|\bGH-\d|\b[A-Z]{2,}-\d|https?:|www\.|:\w+:|\b[0-9a-f]{7,}\b|[!~%$]\w", re.IGNORECASE
 )

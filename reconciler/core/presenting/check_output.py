@@ -43,7 +43,7 @@ def check_output(view: PlanView, impact: Impact, *, title: str, request: Request
     return CheckOutput(
         title=printable(title, limit=_LONGEST_TITLE),
         summary=plan_summary(view, impact, request=request),
-        text=plan_details(view, request=request),
+        text=plan_details(view, impact, request=request),
         annotations=annotations_of(request.problems),
     )
 

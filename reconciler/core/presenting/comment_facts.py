@@ -13,7 +13,7 @@ from typing import Final
 
 from reconciler.core.identifiers import ClusterName, CommitSha, short
 from reconciler.core.plans import Action
-from reconciler.core.presenting.impact import Impact, Risk, RolloutImpact
+from reconciler.core.presenting.impact import Amount, Impact, Risk, RolloutImpact
 from reconciler.core.presenting.lines import plural
 from reconciler.core.presenting.markdown import (
     Inline,
@@ -103,7 +103,7 @@ def facts(view: PlanView, impact: Impact, request: Request) -> Iterator[Inline]:
     """The lines, most important first."""
     if request.moved:
         moved = joined(text(name) for name in request.moved[:MOST_SENTENCES])
-        yield line(strong("Approve again:"), " since the last approval, ", moved, " moved")
+        yield line(strong("Approve again:"), " moved since the last approval: ", moved)
     if impact.reasons:
         yield line(strong(f"Risk {impact.risk.name}:"), " ", _reasons(impact))
     yield _touches(impact)
@@ -117,7 +117,10 @@ def facts(view: PlanView, impact: Impact, request: Request) -> Iterator[Inline]:
         yield line(strong("Drift:"), f" {drifted} {verbs} put back whatever is merged")
     if request.waits is not None:
         yield _approvals(request, request.waits)
-    yield _rollback(impact)
+    if request.fork:
+        yield _fork(request)
+    if not (view.refused or view.empty):
+        yield _rollback(impact)
     yield _identity(view, request)
 
 
@@ -181,18 +184,17 @@ _FAILING: Final = {
 
 
 def _capacity(impact: Impact) -> Inline:
-    old, new = impact.before, impact.after
-    if old == new and not impact.devices:
+    if impact.before == impact.after == impact.during:
         return ()
-    parts = [text(f"replicas {_difference(old.replicas, new.replicas)}")]
-    parts += [
-        line(code(name), f" {_difference(before, after)}")
-        for name, before, after in impact.devices[:MOST_SENTENCES]
-    ]
-    both = ""
-    if any(found.moves and found.steps for found in impact.rollouts):
-        both = "; more while both versions run"
-    return line(strong("Capacity:"), " ", joined(parts, " · "), both)
+    parts = [_amount(text("replicas"), impact.replicas)]
+    parts += [_amount(code(name), found) for name, found in impact.devices[:MOST_SENTENCES]]
+    return line(strong("Capacity:"), " ", joined(parts, " · "))
+
+
+def _amount(name: Inline, amount: Amount) -> Inline:
+    peak = max(amount.before, amount.after)
+    during = f", up to {amount.during:,} while both versions run" if amount.during > peak else ""
+    return line(name, f" {_difference(amount.before, amount.after)}{during}")
 
 
 def _difference(before: int, after: int) -> str:
@@ -229,6 +231,15 @@ def _approvals(request: Request, waits: tuple[str, ...]) -> Inline:
     return line(strong("Approvals:"), " ", given or text("none needed by the policy in force"))
 
 
+def _fork(request: Request) -> Inline:
+    return line(
+        strong("Maintainers:"),
+        " this comes from a fork. Read it, then comment ",
+        code("/fairlead plan"),
+        f" to have clusters asked about {short(request.head)}, and about no later push",
+    )
+
+
 def _rollback(impact: Impact) -> Inline:
     command = code("fairlead revert COMMIT --pull-request")
     with_commit = ", with the commit that merging makes"
@@ -250,6 +261,12 @@ def _rollback(impact: Impact) -> Inline:
 
 
 def _identity(view: PlanView, request: Request) -> Inline:
+    if request.offline:
+        both = f" {short(request.head)} with {short(request.base)}"
+        return line(strong("Compared:"), both, _page(request))
     into = f" of {short(request.head)} merged into {short(request.base)}"
-    whole = line(" · ", link("whole plan", request.url)) if request.url else ()
-    return line(strong("Plan:"), " ", code(view.digest), into, whole)
+    return line(strong("Plan:"), " ", code(view.digest), into, _page(request))
+
+
+def _page(request: Request) -> Inline:
+    return line(" · ", link("whole plan", request.url)) if request.url else ()

@@ -33,7 +33,7 @@ from reconciler.core.presenting.plan_view import (
     UnitView,
     WaitingView,
 )
-from reconciler.core.problems import Problem
+from reconciler.core.problems import Problem, printable
 from reconciler.core.redaction import masked
 
 MOST_NAMES: Final = 4
@@ -124,6 +124,23 @@ def _kinds(changes: Iterable[ChangeView]) -> str:
     listed = [plural(count, kind) for kind, count in found[:MOST_NAMES]]
     rest = sum(count for _, count in found[MOST_NAMES:])
     return ", ".join([*listed, f"{rest:,} others"] if rest else listed)
+
+
+def deletions(changes: Sequence[ChangeView], *, most: int) -> tuple[Block, int]:
+    """Objects that go, together, in about `most` bytes; and how many of them are in it."""
+    lines: list[str] = []
+    left = most
+    for change in changes:
+        where = ", ".join(change.clusters[:MOST_NAMES])
+        more = len(change.clusters) - MOST_NAMES
+        counted = f" and {more} more" if more > 0 else ""
+        told = printable(f"- {change.key} in {where}{counted}, from {change.source}")
+        left -= len(told.encode()) + 1
+        if left < 0:
+            break
+        lines.append(told)
+    summary = text(f"{plural(len(lines), 'object')} deleted")
+    return fold(summary, [fence(lines, language="diff")]), len(lines)
 
 
 def difference(change: ChangeView) -> Block:

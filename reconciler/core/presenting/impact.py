@@ -7,8 +7,9 @@ states that the commits declare; what no cluster could tell raises the risk and 
 The risk is that of the worst reason.
 
 - HIGH: somebody gains access; an object that holds data or contains others is deleted or replaced;
-  a model that serves gets another version at once, or without a gate; fields are taken from another
-  manager; a cluster cannot be seen; no cluster was asked; over ten objects are deleted.
+  a model that serves gets another version at once or without a gate, or would no longer run;
+  fields are taken from another manager; a cluster cannot be seen; no cluster was asked; over ten
+  objects are deleted.
 - MEDIUM: a version goes its steps; something is deleted; pods restart; traffic is led otherwise;
   somebody loses access; something could not be checked; more devices are needed.
 - LOW: nothing of that.
@@ -79,13 +80,27 @@ class RolloutImpact:
 
 
 @dataclass(frozen=True, slots=True)
+class Amount:
+    """Of something that is declared: before, at the most on the way, and after."""
+
+    before: int
+    during: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
 class Impact:
-    """What merging would touch. `before` and `after` are of the units that differ."""
+    """What merging would touch.
+
+    `before` and `after` are of the units that differ; `during` is the most that these need on the
+    way, while two versions are loaded.
+    """
 
     clusters: tuple[ClusterName, ...]
     models: tuple[str, ...]
     rollouts: tuple[RolloutImpact, ...]
     before: Capacity
+    during: Capacity
     after: Capacity
     restarts: tuple[ObjectKey, ...]
     access: tuple[AccessChange, ...]
@@ -96,12 +111,16 @@ class Impact:
         return max((reason.risk for reason in self.reasons), default=Risk.LOW)
 
     @property
-    def devices(self) -> tuple[tuple[str, int, int], ...]:
-        """Name, number before and number after of each kind of device that is concerned."""
-        names = sorted({*self.before.devices, *self.after.devices})
+    def replicas(self) -> Amount:
+        return Amount(self.before.replicas, self.during.replicas, self.after.replicas)
+
+    @property
+    def devices(self) -> tuple[tuple[str, Amount], ...]:
+        """How many of each kind of device, by its name."""
+        states = (self.before, self.during, self.after)
+        names = sorted({name for state in states for name in state.devices})
         return tuple(
-            (name, self.before.devices.get(name, 0), self.after.devices.get(name, 0))
-            for name in names
+            (name, Amount(*(state.devices.get(name, 0) for state in states))) for name in names
         )
 
 
@@ -117,20 +136,20 @@ def impact(
     units = [(old, new) for old, new in changed if (old and old.digest) != (new and new.digest)]
     rollouts = tuple(_rollouts(before, after))
     access = access_changes(before, after, _objects(units))
-    needed = [
-        capacity_of(m for pair in units if (unit := pair[side]) for m in unit.manifests.values())
-        for side in (0, 1)
-    ]
+    old, new = (_needed(units, side) for side in (0, 1))
+    doubled = {UnitName(f"rollout/{r.rollout}") for r in rollouts if r.moves and r.steps}
+    both = [pair for pair in units if pair[1] is not None and pair[1].name in doubled]
     reasons = [*_of_sight(plan, offline=offline), *_of_rollouts(rollouts)]
     reasons += _of_access(access) or _of_grants(plan)
     reasons += _of_plan(plan)
-    reasons += _of_devices(*needed)
+    reasons += _of_devices(old, new)
     return Impact(
         clusters=tuple(sorted(c.cluster for c in plan.clusters if c.changes or c.refusals)),
         models=tuple(sorted({*_models(units, before, after), *(r.model for r in rollouts)})),
         rollouts=rollouts,
-        before=needed[0],
-        after=needed[1],
+        before=old,
+        during=new + _needed(both, 0),
+        after=new,
         restarts=tuple(sorted({c.key for _, c in plan.all_changes() if c.restarts})),
         access=access,
         reasons=tuple(sorted(reasons, key=lambda reason: -reason.risk)),
@@ -138,6 +157,11 @@ def impact(
 
 
 _Pair = tuple[Unit | None, Unit | None]
+
+
+def _needed(units: list[_Pair], side: int) -> Capacity:
+    found = (pair[side] for pair in units)
+    return capacity_of(m for unit in found if unit for m in unit.manifests.values())
 
 
 def _objects(units: list[_Pair]) -> Iterator[ChangedObject]:
@@ -240,6 +264,8 @@ def _unseen(plan: Plan) -> list[ClusterName]:
 
 def _of_rollouts(rollouts: tuple[RolloutImpact, ...]) -> Iterator[Reason]:
     for found in rollouts:
+        if found.before and not found.after:
+            yield Reason(Risk.HIGH, f"{found.model} {found.before} would no longer run")
         if not found.moves:
             continue
         move = f"{found.model} goes from {found.before} to {found.after}"

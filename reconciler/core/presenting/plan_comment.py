@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from reconciler.core.identifiers import short
+from reconciler.core.plans import Action
 from reconciler.core.presenting.comment_facts import Request, facts, verdict
 from reconciler.core.presenting.comment_sections import (
+    deletions,
     difference,
     meaning,
     refused,
@@ -56,7 +58,7 @@ def plan_comment(view: PlanView, impact: Impact, *, request: Request, budget: in
     assert budget >= LEAST_BUDGET, "the facts need room"
     above = _summary(view, impact, request, longest=budget // _LINES_PER_BUDGET)
     left = budget - sum(block.size for block in above)
-    return document([*above, *_details(view, request, budget=left)])
+    return document([*above, *_details(view, impact, request, budget=left)])
 
 
 def plan_summary(view: PlanView, impact: Impact, *, request: Request) -> str:
@@ -64,9 +66,9 @@ def plan_summary(view: PlanView, impact: Impact, *, request: Request) -> str:
     return document(_summary(view, impact, request, longest=BUDGET // _LINES_PER_BUDGET))
 
 
-def plan_details(view: PlanView, *, request: Request) -> str:
+def plan_details(view: PlanView, impact: Impact, *, request: Request) -> str:
     """All that stands below the facts; empty where there is nothing to say."""
-    blocks = _details(view, request, budget=BUDGET)
+    blocks = _details(view, impact, request, budget=BUDGET)
     return document(blocks) if blocks else ""
 
 
@@ -79,9 +81,9 @@ def _summary(view: PlanView, impact: Impact, request: Request, *, longest: int) 
     ]
 
 
-def _details(view: PlanView, request: Request, *, budget: int) -> list[Block]:
+def _details(view: PlanView, impact: Impact, request: Request, *, budget: int) -> list[Block]:
     room = _Room([], budget - _FOOT, longest=budget // _LINES_PER_BUDGET)
-    for title, lines, share in _sections(view, request):
+    for title, lines, share in _sections(view, impact, request):
         room.add_section(title, lines, most=room.left * share // 100)
     left_out = _add_differences(room, view)
     return [*room.blocks, *_foot(view, request, left_out)]
@@ -92,14 +94,18 @@ def _answers(request: Request, longest: int) -> list[Block]:
     return [paragraph(answer) for answer in found]
 
 
-def _sections(view: PlanView, request: Request) -> Iterator[tuple[str, Iterable[Inline], int]]:
+def _sections(
+    view: PlanView, impact: Impact, request: Request
+) -> Iterator[tuple[str, Iterable[Inline], int]]:
     """Title, lines and the part of what is left that they may take, in percent."""
     yield "Refused, so nothing would be applied", refused(view), 50
     yield "Waits, or is not known", unsettled(view), 40
     yield _changes_title(request), map(meaning, view.units), 40
     drift = "Drift: differs in the cluster already, and is put back whatever is merged"
     yield drift, map(meaning, view.drift), 30
-    yield "Rollouts on their way", map(text, view.rolling), 30
+    told = tuple(f"{found.rollout}: " for found in impact.rollouts)
+    rolling = (way for way in view.rolling if not way.startswith(told))
+    yield "Rollouts on their way", map(text, rolling), 30
     yield "Warnings", warned(request.problems), 30
     yield "Declared, not enforced yet", map(text, view.notices), 20
 
@@ -117,9 +123,6 @@ class _Room:
     blocks: list[Block]
     left: int
     longest: int
-
-    def fits(self, block: Block) -> bool:
-        return block.size <= self.left
 
     def add(self, block: Block) -> None:
         self.blocks.append(block)
@@ -157,18 +160,26 @@ def _add_differences(room: _Room, view: PlanView) -> int:
     title = heading(4, "Differences, object by object")
     room.left -= title.size
     shown: list[Block] = []
+    gone = [change for change in changes if change.action is Action.DELETE]
+    block, count = deletions(gone, most=room.left // 3)
+    if count:
+        room.left -= block.size
+        shown.append(block)
     failed = 0
     for change in changes:
         if failed > _TRIED:
             break
+        if change.action is Action.DELETE:
+            continue
         block = difference(change)
-        if room.fits(block):
+        if block.size <= room.left:
             room.left -= block.size
             shown.append(block)
+            count += 1
         else:
             failed += 1
     room.blocks += [title, *shown] if shown else []
-    return len(changes) - len(shown)
+    return len(changes) - count
 
 
 def _by_risk(units: Iterable[UnitView]) -> list[ChangeView]:
