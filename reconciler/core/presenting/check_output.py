@@ -17,6 +17,7 @@ from reconciler.core.presenting.impact import Impact
 from reconciler.core.presenting.plan_comment import plan_details, plan_summary
 from reconciler.core.presenting.plan_view import PlanView
 from reconciler.core.problems import Problem, Severity, in_order, printable
+from reconciler.core.redaction import masked
 
 LONGEST_DESCRIPTION: Final = 140
 """Characters of a commit status: https://docs.github.com/en/rest/commits/statuses"""
@@ -26,6 +27,7 @@ MOST_ANNOTATIONS: Final = 50
 
 _LONGEST_TITLE: Final = 250
 _LONGEST_MESSAGE: Final = 2_000
+_LOOKED_AT: Final = 2 * _LONGEST_MESSAGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class CheckOutput:
 def check_output(view: PlanView, impact: Impact, *, title: str, request: Request) -> CheckOutput:
     """Of a plan."""
     return CheckOutput(
-        title=printable(title, limit=_LONGEST_TITLE),
+        title=_plain(title, limit=_LONGEST_TITLE),
         summary=plan_summary(view, impact, request=request),
         text=plan_details(view, impact, request=request),
         annotations=annotations_of(request.problems),
@@ -53,7 +55,7 @@ def unplanned_output(
 ) -> CheckOutput:
     """Where there is no plan."""
     return CheckOutput(
-        title=printable(title, limit=_LONGEST_TITLE),
+        title=_plain(title, limit=_LONGEST_TITLE),
         summary=unplanned_comment(trouble, hint=hint, problems=problems, request=request),
         text="",
         annotations=annotations_of(problems),
@@ -71,17 +73,22 @@ def _annotation(problem: Problem) -> Annotation:
     first = max(1, problem.span.line) if problem.span else 1
     last = max(first, problem.span.end_line) if problem.span else 1
     message = f"{problem.message}\n{problem.hint}" if problem.hint else problem.message
-    parts = (printable(part, limit=_LONGEST_MESSAGE) for part in message.split("\n"))
+    parts = (_plain(part, limit=_LONGEST_MESSAGE) for part in message.split("\n"))
     return Annotation(
         path=problem.path,
         line=first,
         end_line=last,
         level=Level.FAILURE if problem.severity is Severity.ERROR else Level.WARNING,
-        title=printable(problem.code, limit=_LONGEST_TITLE),
+        title=_plain(problem.code, limit=_LONGEST_TITLE),
         message="\n".join(parts)[:_LONGEST_MESSAGE],
     )
 
 
+def _plain(words: str, *, limit: int) -> str:
+    """Plain text in one line, without what may be a credential."""
+    return printable(masked(words[:_LOOKED_AT]), limit=limit)
+
+
 def status_description(words: str) -> str:
     """Plain text for a commit status."""
-    return printable(words, limit=LONGEST_DESCRIPTION)
+    return _plain(words, limit=LONGEST_DESCRIPTION)
