@@ -19,7 +19,7 @@ from tests.presenting.builders import STAGING, TEAM, change, manifest
 
 from .builders import REQUEST, Case, planned
 
-PLANTED = 2_000
+PLANTED = 600
 MODEL = ".spec.template.spec.containers[name=model]"
 
 

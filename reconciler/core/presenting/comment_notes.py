@@ -153,7 +153,7 @@ def _evidence(verdict: Verdict, failure: FailureStatus) -> tuple[Inline, ...]:
     if verdict.advisory:
         gate = line(name, " advises only")
     said = line(strong(verdict.outcome.value), f": {verdict.summary}")
-    number = line(f"{found.name}: ", code(f"{found.value:,.4g}")) if found else text("none")
+    number = line(f"{found.name}: ", code(f"{found.value:,.4g}")) if found else text("–")
     return (
         gate,
         shortened(said, most=_LONGEST),
@@ -164,7 +164,7 @@ def _evidence(verdict: Verdict, failure: FailureStatus) -> tuple[Inline, ...]:
 
 def _limit(found: Line | None) -> Inline:
     if found is None:
-        return text("none")
+        return text("–")
     side = "above" if found.above else "below"
     return line(f"{side} ", code(f"{found.limit:,.4g}"))
 
@@ -172,7 +172,7 @@ def _limit(found: Line | None) -> Inline:
 def _next(status: RolloutStatus, failure: FailureStatus, url: str) -> Iterator[Inline]:
     commit = code(short(failure.commit))
     if failure.undone:
-        yield line(strong("In Git:"), " commit ", commit, " is undone by ", code(failure.undone))
+        yield line(strong("In Git:"), " commit ", commit, " is undone by ", code(_undone(failure)))
     elif failure.trouble:
         yield line(strong("In Git:"), " commit ", commit, f" is not undone yet: {failure.trouble}")
     else:
@@ -192,3 +192,9 @@ def _next(status: RolloutStatus, failure: FailureStatus, url: str) -> Iterator[I
         f" {failure.version} is not tried again from the same commit; mend the cause and open a "
         "new pull request",
     )
+
+
+def _undone(failure: FailureStatus) -> str:
+    """A commit is shortened; a branch or a pull request is not."""
+    found = failure.undone
+    return short(found) if len(found) >= 40 and found.isalnum() else found

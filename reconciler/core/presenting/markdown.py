@@ -63,6 +63,7 @@ Inline: TypeAlias = tuple[Span, ...]
 """What stands in one line, one cell or one item."""
 
 _PLAIN: Final = re.compile(r"""["'(]*[^\W_]+(?:[.,:'’/+-][^\W_]+)*%?[)"'.,;:?]*""")
+_AROUND: Final = re.compile(r"""(["'(]*)(.+?)([)"'.,;:?]*)""", re.DOTALL)
 _PUNCTUATION: Final = frozenset(
     {":", ";", ",", "·", "→", "–", "—", "…", "%", "=", "±", "×", "≤", "≥"}
 )
@@ -81,15 +82,28 @@ def text(words: str) -> Inline:
 
 def _words(words: str) -> Inline:
     spans: list[Span] = []
-    for word in _shown(words).split(" "):
-        if not word:
-            continue
-        look = _Look.TEXT if _is_plain(word) else _Look.CODE
-        if spans and spans[-1].look is look:
-            spans[-1] = Span(f"{spans[-1].content} {word}", look)
-        else:
-            spans.append(Span(word, look))
-    return tuple(_spaced(spans))
+    for word in filter(None, _shown(words).split(" ")):
+        space = " " if spans else ""
+        for look, content in _pieces(word):
+            if spans and spans[-1].look is look:
+                spans[-1] = Span(f"{spans[-1].content}{space}{content}", look)
+            elif space and look is _Look.TEXT:
+                spans.append(Span(f"{space}{content}", look))
+            else:
+                spans += [Span(space), Span(content, look)] if space else [Span(content, look)]
+            space = ""
+    return tuple(spans)
+
+
+def _pieces(word: str) -> Iterator[tuple[_Look, str]]:
+    """A plain word; or the quotes and stops around one that is not, as text, and it as code."""
+    if _is_plain(word):
+        yield _Look.TEXT, word
+        return
+    found = _AROUND.fullmatch(word)
+    assert found is not None, "the expression takes any word"
+    looks = (_Look.TEXT, _Look.CODE, _Look.TEXT)
+    yield from ((look, part) for look, part in zip(looks, found.groups(), strict=True) if part)
 
 
 def _shown(words: str) -> str:
@@ -101,13 +115,6 @@ def _is_plain(word: str) -> bool:
     return word in _PUNCTUATION or (
         _PLAIN.fullmatch(word) is not None and _LINKED.search(word) is None
     )
-
-
-def _spaced(spans: Iterable[Span]) -> Iterator[Span]:
-    for number, span in enumerate(spans):
-        if number:
-            yield Span(" ")
-        yield span
 
 
 def code(name: str) -> Inline:
