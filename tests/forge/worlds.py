@@ -1,0 +1,66 @@
+"""GitHub's adapter against the stand-in, ready to be used by a test.
+
+Separate because tests of several areas need it. The invariant: a test that made a request which
+GitHub does not describe, or got such an answer, fails at its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from reconciler.adapters.clocks import SystemClock
+from reconciler.adapters.forge_github import GitHubForge
+from reconciler.adapters.forge_github_access import GitHubApp
+from reconciler.ports import Clock
+
+from .accounts import APP_ID, INSTALLATION
+from .description import github_description
+from .github import StandIn
+from .npm_packages import NoPackage
+
+TOKEN = "ghp_canary0123456789abcdefghijklmnopqrst"
+PERSON = "fairlead-bot"
+
+
+@contextmanager
+def github() -> Iterator[StandIn]:
+    """Skips the test where the description cannot be had."""
+    try:
+        description = github_description()
+    except NoPackage as reason:
+        pytest.skip(str(reason))
+    with StandIn(description).serving() as server:
+        yield server
+        assert server.complaints == []
+
+
+@asynccontextmanager
+async def as_app(
+    server: StandIn, directory: Path, clock: Clock | None = None
+) -> AsyncIterator[GitHubForge]:
+    key = directory / "app.pem"
+    key.write_bytes(server.accounts.private_key())
+    forge = GitHubForge(
+        server.url,
+        server.repository,
+        clock or SystemClock(),
+        app=GitHubApp(APP_ID, INSTALLATION, key),
+    )
+    yield forge
+    await forge.close()
+
+
+@asynccontextmanager
+async def as_person(
+    server: StandIn, directory: Path, clock: Clock | None = None
+) -> AsyncIterator[GitHubForge]:
+    file = directory / "token"
+    file.write_text(f"{TOKEN}\n")
+    server.accounts.tokens[TOKEN] = PERSON
+    forge = GitHubForge(server.url, server.repository, clock or SystemClock(), token_file=file)
+    yield forge
+    await forge.close()
