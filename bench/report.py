@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.page import PAGE_ROWS, page_cells
 from bench.scenario import Figures
 
 _ROWS: Sequence[tuple[str, str]] = (
@@ -21,6 +22,7 @@ _ROWS: Sequence[tuple[str, str]] = (
     ("… share of that limit", "≥ 0.8"),
     ("API reads / writes in an idle minute", "≤ 10 / 0"),
     ("peak memory in the bulk apply / over all, MiB", "≤ 150 (1,000), ≤ 200 (10,000)"),
+    *PAGE_ROWS,
 )
 
 
@@ -53,4 +55,5 @@ def _cells(f: Figures) -> Sequence[str]:
         f"{f.bulk / f.limit:.2f}",
         f"{f.idle_reads:.0f} / {f.idle_writes:.0f}",
         f"{f.peak_bulk:.0f} / {f.peak:.0f}",
+        *page_cells(f.page),
     )

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.estate import Estate, is_deployment, name_of, namespace_of
+from bench.page import VIEWERS, PageBench, PageFigures
 from bench.process import cpu_seconds, peak_mebibytes, percentile
 from bench.server import Arrivals, Server
 from reconciler.core.identifiers import GroupVersionKind, ObjectKey
@@ -26,6 +27,7 @@ from reconciler.demo.daemon_process import DaemonProcess
 
 CONFIG_MAPS = GroupVersionKind("", "v1", "ConfigMap")
 IDLE_SECONDS = 60.0
+PAGE_ROUNDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class Figures:
     idle_writes: float
     peak_bulk: float
     peak: float
+    page: PageFigures
 
 
 class Scenario:
@@ -76,6 +79,9 @@ class Scenario:
             drifts = await self._repeat(lambda n: self._drift(arrivals, n))
         say(f"idle for {IDLE_SECONDS:.0f} s")
         reads, writes = await self._idle()
+        peak = peak_mebibytes(self._daemon.pid)
+        say(f"the page, and {VIEWERS} who look at it")
+        page = await PageBench(self._daemon, self._commit_unwatched).measure(rounds=PAGE_ROUNDS)
         return Figures(
             objects=objects,
             units=units,
@@ -91,7 +97,8 @@ class Scenario:
             idle_reads=reads,
             idle_writes=writes,
             peak_bulk=peak_bulk,
-            peak=peak_mebibytes(self._daemon.pid),
+            peak=peak,
+            page=page,
         )
 
     async def _bulk_apply(self) -> float:
@@ -110,6 +117,11 @@ class Scenario:
         moment = await asyncio.wait_for(arrived, 60)
         await self._until_applied(head)
         return moment - began
+
+    async def _commit_unwatched(self, number: int) -> str:
+        head = self._estate.commit_change(number, f"looked-at-{time.monotonic_ns()}")
+        self._notify(head)
+        return head
 
     async def _drift(self, arrivals: Arrivals, number: int) -> float:
         key = _key(number)
