@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
 from dataclasses import replace
 
 import pytest
@@ -265,6 +266,33 @@ def test_the_order_in_which_changes_were_found_does_not_matter() -> None:
         random.Random(seed).shuffle(changes)
         other = planned(ClusterPlan(STAGING, changes=tuple(changes)))
         assert readable(other) == readable(first)
+
+
+def test_the_order_of_the_clusters_does_not_matter() -> None:
+    clusters = [
+        ClusterPlan(
+            ClusterName(f"c{number}"),
+            changes=(*new_version(), limits(number % 3)),
+            refusals=(conflict(),),
+            waiting=(stale(),) if number % 2 else (),
+            unverified=(unverified(),),
+            deletions=over_budget(),
+        )
+        for number in range(8)
+    ]
+    first = readable(planned(*clusters))
+    for seed in range(10):
+        random.Random(seed).shuffle(clusters)
+        assert readable(planned(*clusters)) == first
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_units_fit_and_are_counted() -> None:
+    changes = (replace(limits(), unit=UnitName(f"manifests/{n}")) for n in range(100_000))
+    comment = planned(ClusterPlan(STAGING, changes=tuple(changes))).comment()
+    assert len(comment.encode()) <= BUDGET
+    assert re.search(r"and 99,\d{3} more, left out here for length", comment)
+    assert Tree(comment).balanced
 
 
 def test_changes_that_are_the_same_in_many_clusters_are_shown_once() -> None:

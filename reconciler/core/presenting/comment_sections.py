@@ -50,9 +50,9 @@ _MARKS: Final = {Action.CREATE: "+", Action.UPDATE: "~", Action.REPLACE: "±", A
 
 def refused(view: PlanView) -> Iterator[Inline]:
     """Why nothing would be applied."""
-    for refusal in view.refusals:
+    for refusal in sorted(view.refusals, key=lambda r: (r.key, r.clusters)):
         yield _refusal(refusal)
-    for budget in view.budgets:
+    for budget in sorted(view.budgets, key=lambda b: b.cluster):
         if budget.excess:
             yield line(strong("deletions"), " in ", code(budget.cluster), f": {budget.excess}")
 
@@ -76,9 +76,11 @@ def _refusal(refusal: RefusalView) -> Inline:
 
 def unsettled(view: PlanView) -> Iterator[Inline]:
     """What waits, and what could not be asked about."""
-    waiting = sorted(view.waiting, key=lambda w: w.reason is not WaitReason.CLUSTER_STALE)
-    yield from map(_waiting, waiting)
-    for item in view.unverified:
+    stale = WaitReason.CLUSTER_STALE
+    yield from map(
+        _waiting, sorted(view.waiting, key=lambda w: (w.reason is not stale, w.units, w.clusters))
+    )
+    for item in sorted(view.unverified, key=lambda u: (u.key, u.clusters)):
         yield line(
             "not checked: ", code(str(item.key)), *_where(item.clusters), f": {item.explanation}"
         )

@@ -255,11 +255,11 @@ def _and_more(names: list[str]) -> str:
 
 
 def _unseen(plan: Plan) -> list[ClusterName]:
-    return [
+    return sorted(
         cluster.cluster
         for cluster in plan.clusters
         if any(waiting.reason is WaitReason.CLUSTER_STALE for waiting in cluster.waiting)
-    ]
+    )
 
 
 def _of_rollouts(rollouts: tuple[RolloutImpact, ...]) -> Iterator[Reason]:

@@ -25,7 +25,7 @@ def headline(unit: UnitName, changes: Sequence[tuple[ClusterName, Change]]) -> s
     for cluster, change in changes:
         by_cluster[cluster].append(change)
     steps: dict[str, list[ClusterName]] = defaultdict(list)
-    for cluster, found in by_cluster.items():
+    for cluster, found in sorted(by_cluster.items()):
         steps[_step(found)].append(cluster)
     texts = [f"{step} in {_listed(clusters)}" for step, clusters in steps.items() if step]
     if not texts:

@@ -83,8 +83,8 @@ def _summary(view: PlanView, impact: Impact, request: Request, *, longest: int) 
 
 def _details(view: PlanView, impact: Impact, request: Request, *, budget: int) -> list[Block]:
     room = _Room([], budget - _FOOT, longest=budget // _LINES_PER_BUDGET)
-    for title, lines, share in _sections(view, impact, request):
-        room.add_section(title, lines, most=room.left * share // 100)
+    for section, share in _sections(view, impact, request):
+        room.add_section(section, most=room.left * share // 100)
     left_out = _add_differences(room, view)
     return [*room.blocks, *_foot(view, request, left_out)]
 
@@ -94,20 +94,29 @@ def _answers(request: Request, longest: int) -> list[Block]:
     return [paragraph(answer) for answer in found]
 
 
-def _sections(
-    view: PlanView, impact: Impact, request: Request
-) -> Iterator[tuple[str, Iterable[Inline], int]]:
-    """Title, lines and the part of what is left that they may take, in percent."""
-    yield "Refused, so nothing would be applied", refused(view), 50
-    yield "Waits, or is not known", unsettled(view), 40
-    yield _changes_title(request), map(meaning, view.units), 40
-    drift = "Drift: differs in the cluster already, and is put back whatever is merged"
-    yield drift, map(meaning, view.drift), 30
+@dataclass(frozen=True)
+class _Section:
+    """Lines under a title, made as they are asked for; `total` is how many there are."""
+
+    title: str
+    lines: Iterator[Inline]
+    total: int
+
+
+def _sections(view: PlanView, impact: Impact, request: Request) -> Iterator[tuple[_Section, int]]:
+    """Each with the part of what is left that it may take, in percent."""
     told = tuple(f"{found.rollout}: " for found in impact.rollouts)
-    rolling = (way for way in view.rolling if not way.startswith(told))
-    yield "Rollouts on their way", map(text, rolling), 30
-    yield "Warnings", warned(request.problems), 30
-    yield "Declared, not enforced yet", map(text, view.notices), 20
+    rolling = [way for way in view.rolling if not way.startswith(told)]
+    drift = "Drift: differs in the cluster already, and is put back whatever is merged"
+    count = len(view.refusals) + sum(bool(budget.excess) for budget in view.budgets)
+    yield _Section("Refused, so nothing would be applied", refused(view), count), 50
+    count = len(view.waiting) + len(view.unverified)
+    yield _Section("Waits, or is not known", unsettled(view), count), 40
+    yield _Section(_changes_title(request), map(meaning, view.units), len(view.units)), 40
+    yield _Section(drift, map(meaning, view.drift), len(view.drift)), 30
+    yield _Section("Rollouts on their way", map(text, rolling), len(rolling)), 30
+    yield _Section("Warnings", warned(request.problems), len(request.problems)), 30
+    yield _Section("Declared, not enforced yet", map(text, view.notices), len(view.notices)), 20
 
 
 def _changes_title(request: Request) -> str:
@@ -128,20 +137,18 @@ class _Room:
         self.blocks.append(block)
         self.left -= block.size
 
-    def add_section(self, title: str, lines: Iterable[Inline], *, most: int) -> None:
-        """A heading and its lines; those beyond `most` bytes are counted."""
-        above = heading(4, title)
+    def add_section(self, section: _Section, *, most: int) -> None:
+        """The title and its lines; those beyond `most` bytes are counted."""
+        above = heading(4, section.title)
         items: list[Inline] = []
         size = above.size + _COUNTED
-        omitted = 0
-        for found in lines:
+        for found in section.lines:
             item = shortened(found, most=self.longest)
-            size += 0 if omitted else bullets([item]).size
-            if omitted or size > most:
-                omitted += 1
-            else:
-                items.append(item)
-        if omitted:
+            size += bullets([item]).size
+            if size > most:
+                break
+            items.append(item)
+        if omitted := section.total - len(items):
             items.append(line(f"and {omitted:,} more, left out here for length"))
         if items:
             self.add(above)

@@ -232,11 +232,11 @@ _View = TypeVar("_View", RefusalView, UnverifiedView, WaitingView, ChangeView)
 
 
 def _folded(items: Iterable[tuple[ClusterName, _View]]) -> tuple[_View, ...]:
-    """Equal views once each, with all their clusters, in the order of their first."""
+    """Equal views once each, with the names of all their clusters, in the order of their first."""
     clusters: dict[_View, list[ClusterName]] = defaultdict(list)
     for cluster, view in items:
         clusters[view].append(cluster)
-    return tuple(replace(view, clusters=tuple(found)) for view, found in clusters.items())
+    return tuple(replace(view, clusters=tuple(sorted(found))) for view, found in clusters.items())
 
 
 def _joined(items: Iterable[WaitingView]) -> tuple[WaitingView, ...]:
@@ -262,7 +262,7 @@ def _units(changes: Sequence[tuple[ClusterName, Change]]) -> tuple[UnitView, ...
 def _unit_changes(changes: Iterable[tuple[ClusterName, Change]]) -> tuple[ChangeView, ...]:
     folded = _folded((cluster, _change_view(change)) for cluster, change in changes)
     # Stable: what is written first stays first among equals.
-    return tuple(sorted(folded, key=lambda view: (view.importance, view.key)))
+    return tuple(sorted(folded, key=lambda view: (view.importance, view.key, view.clusters)))
 
 
 def _change_view(change: Change) -> ChangeView:
