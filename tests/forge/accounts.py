@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import jwt
@@ -30,6 +31,12 @@ _NEEDED = {
 }
 
 
+@cache
+def _key() -> rsa.RSAPrivateKey:
+    """One for all, since making one takes a tenth of a second."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
 class Refused(Exception):
     """GitHub's answer to who may not."""
 
@@ -45,7 +52,7 @@ class Accounts:
     """`tokens` are of people, by their login; the App's are given out and end."""
 
     def __init__(self) -> None:
-        self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self.key = _key()
         self.tokens: dict[str, str] = {}
         self.permissions = {"pull_requests", "checks", "statuses", "deployments", "contents"}
         self.lasting = timedelta(hours=1)

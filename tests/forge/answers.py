@@ -44,9 +44,7 @@ class Answers:
 
     def myself(self, login: str) -> Json:
         example = self._known.example("get", "/user", 200)
-        # Of oneself there is more than of others; the example is neither whole.
-        example |= {"business_plus": False, "user_view_type": "private"}
-        return {**example, "login": login}
+        return {**example, "business_plus": False, "login": login}
 
     def app(self, slug: str, number: int) -> Json:
         return {**self._known.example("get", "/app", 200), "slug": slug, "id": number}
