@@ -132,6 +132,13 @@ def _reasons(impact: Impact) -> Inline:
 
 def _touches(impact: Impact) -> Inline:
     parts = [_named(impact.clusters, "cluster"), _named(impact.models, "model")]
+    moved = [found for found in impact.rollouts if found.moves]
+    parts += [
+        line("all requests of ", code(found.model), ", in steps" if found.steps else " at once")
+        for found in moved[:MOST_ROLLOUTS]
+    ]
+    if len(moved) > MOST_ROLLOUTS:
+        parts.append(line(f"and of {plural(len(moved) - MOST_ROLLOUTS, 'more rollout')}"))
     if impact.restarts:
         names = codes(map(str, impact.restarts), most=MOST_SENTENCES)
         parts.append(line("restarts the pods of ", names))
@@ -193,12 +200,12 @@ def _capacity(impact: Impact) -> Inline:
 
 def _amount(name: Inline, amount: Amount) -> Inline:
     peak = max(amount.before, amount.after)
-    during = f", up to {amount.during:,} while both versions run" if amount.during > peak else ""
+    during = f" (up to {amount.during:,} while both versions run)" if amount.during > peak else ""
     return line(name, f" {_difference(amount.before, amount.after)}{during}")
 
 
 def _difference(before: int, after: int) -> str:
-    return f"{after:,}, as before" if before == after else f"{before:,} → {after:,}"
+    return f"{after:,} as before" if before == after else f"{before:,} → {after:,}"
 
 
 def _access(impact: Impact, *, given: int) -> Iterator[Inline]:

@@ -64,9 +64,7 @@ Inline: TypeAlias = tuple[Span, ...]
 
 _PLAIN: Final = re.compile(r"""["'(]*[^\W_]+(?:[.,:'’/+-][^\W_]+)*%?[)"'.,;:?]*""")
 _AROUND: Final = re.compile(r"""(["'(]*)(.+?)([)"'.,;:?]*)""", re.DOTALL)
-_PUNCTUATION: Final = frozenset(
-    {":", ";", ",", "·", "→", "–", "—", "…", "%", "=", "±", "×", "≤", "≥"}
-)
+_PUNCTUATION: Final = frozenset(":;,.·→–—…%=±×≤≥")
 # What forges make links or pictures of: commits, tickets with a prefix, addresses, emoji.
 _LINKED: Final = re.compile(
     r"[0-9a-fA-F]{7,}|[gG][hH]-[0-9]|[A-Z]{2,}-[0-9]|[wW]{3}\.|:/|:[\w+-]+:", re.ASCII
