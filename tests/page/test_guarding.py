@@ -12,9 +12,9 @@ from starlette.routing import BaseRoute, Mount, Route
 from reconciler.surfaces.engine_status import EngineStatus
 from reconciler.surfaces.http_endpoints import Endpoints
 from reconciler.surfaces.metrics import Metrics
-from reconciler.surfaces.page.paths import own_path
 from reconciler.surfaces.page.drawing import https, shown, text_block
 from reconciler.surfaces.page.guarding import POLICY
+from reconciler.surfaces.page.paths import own_path
 from tests.engine.world import REPOSITORY
 from tests.surfaces.asgi import ask
 

@@ -8,6 +8,8 @@ import pytest
 
 from reconciler.core.change_requests import Approval, CheckState, PlanKey, PullRequest
 from reconciler.core.identifiers import ClusterName, CommitSha, Digest
+from reconciler.core.presenting.comment_facts import Request
+from reconciler.core.presenting.impact import impact
 from reconciler.core.presenting.page_pulls import PullFacts
 from reconciler.core.presenting.plan_view import plan_view
 from reconciler.engine.driving import Engine
@@ -61,13 +63,19 @@ async def test_pages_are_valid_of_a_pull_request_with_its_plan() -> None:
         world.watched.found = [await pull_request(world, engine)]
         assert await all_faults(world, "/pr/7") == {}
         assert "web" in await world.text("/pr/7")
-        assert "still asked for: risk-owner" in await world.text("/pr/7")
+        text = await world.text("/pr/7")
+    assert "still asked for risk-owner for models/" in text
+    assert "Risk HIGH" in text, "the lines of the comment are there"
+    assert "of this plan grace" in text
+    assert "of another plan eve" in text
+    assert "kind: Deployment" in text, "what is made anew is shown"
 
 
 async def pull_request(world: PageWorld, engine: Engine) -> PullFacts:
     commit = world.declare("v1", files={"apps/web/one.yaml": deployment("web").decode()})
     await world.until_applied(engine, commit)
     assert engine.reconciler.plan is not None
+    assert engine.reconciler.accepted is not None
     plan = plan_view(engine.reconciler.plan)
     request = PullRequest(
         number=7,
@@ -86,7 +94,9 @@ async def pull_request(world: PageWorld, engine: Engine) -> PullFacts:
         title="1 to create; waits for approval",
         plan=plan,
         approvals=(Approval("grace", 1, plan.digest, key), Approval("eve", 2, Digest("x"), key)),
-        missing=("still asked for: risk-owner",),
+        missing=("risk-owner for models/",),
+        impact=impact(engine.reconciler.plan, None, engine.reconciler.accepted),
+        asked=Request(request.head, request.base, approved=("grace",)),
     )
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reconciler.core.change_requests import Approval, CheckState, PullRequest
+from reconciler.core.presenting.comment_facts import Request
+from reconciler.core.presenting.impact import Impact
 from reconciler.core.presenting.page_marks import CHECKS, Mark
 from reconciler.core.presenting.plan_view import PlanView
 from reconciler.core.problems import Problem
@@ -20,7 +22,8 @@ class PullFacts:
 
     `state` and `title` are those of its check; without a state nobody has looked yet. Where there
     is no plan, `problems` or `trouble` say why. `missing` is consent that is still asked for.
-    `offline` when no cluster was asked, as for a fork that nobody trusts yet.
+    `offline` when no cluster was asked, as for a fork that nobody trusts yet. `impact` and `asked`
+    are what the comment was made of.
     """
 
     request: PullRequest
@@ -33,6 +36,8 @@ class PullFacts:
     trouble: str = ""
     hint: str = ""
     offline: bool = False
+    impact: Impact | None = None
+    asked: Request | None = None
 
     @property
     def mark(self) -> Mark:

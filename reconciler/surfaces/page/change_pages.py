@@ -123,7 +123,9 @@ class ChangePages:
                 hint="the page knows those that are open; a merged one is at its commit",
             )
         pull = found[0]
-        plan = plan_page(pull.plan, ask.sight) if pull.plan else None
+        plan = None
+        if pull.plan is not None:
+            plan = plan_page(pull.plan, ask.sight, impact=pull.impact, request=pull.asked)
         problems = pull.problems if ask.sight.everything else ()
         values = {"pull": pull, "plan": plan, "problems": problems}
         return Sheet("pull.html", f"Pull request {number}", "pulls", values)

@@ -22,6 +22,7 @@ from markupsafe import Markup, escape
 
 from reconciler.core.audit.records import AuditRecord
 from reconciler.core.presenting.lines import plural
+from reconciler.core.presenting.markdown import Inline, Span
 from reconciler.core.presenting.page_marks import ACTIONS, move_mark
 from reconciler.core.presenting.page_plan import MOST_FIELDS
 from reconciler.core.presenting.page_rollout import exposure_words
@@ -73,6 +74,7 @@ class Drawing:
             thousands=lambda value: f"{value:,}",
             slug=slug,
             span=span,
+            inline=inline,
         )
         made.globals.update(
             asset=static.url,
@@ -128,6 +130,21 @@ def region(context: Context, name: str) -> Markup:
     start = Markup('<div data-region="{}" data-digest="{}">').format(name, drawn.digest)
     # Made by a template of ours, which has escaped what it was given.
     return start + Markup(drawn.html) + Markup("</div>")  # noqa: S704
+
+
+def inline(line: Inline) -> Markup:
+    """A line of the comment, as the page has it: the same words, and links to https or to us."""
+    return Markup("").join(_span(found) for found in line)
+
+
+def _span(found: Span) -> Markup:
+    text = escape(printable(found.content, limit=LONGEST_TEXT))
+    if found.look == "code":
+        text = Markup("<code>{}</code>").format(text)
+    if found.strong:
+        text = Markup("<b>{}</b>").format(text)
+    target = https(found.url)
+    return Markup('<a href="{}">{}</a>').format(target, text) if target else text
 
 
 def subject_of(record: AuditRecord) -> str:

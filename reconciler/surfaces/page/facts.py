@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from reconciler.core.audit.records import AuditRecord
 from reconciler.core.chronicle import CommitStory, Note
 from reconciler.core.commits import Commit
 from reconciler.core.desired import DesiredState
-from reconciler.core.errors import FairleadError
+from reconciler.core.errors import Corrupt, FairleadError
 from reconciler.core.identifiers import ClusterName, CommitSha, UnitName
 from reconciler.core.ledger import Ledger
 from reconciler.core.plans import Plan
@@ -149,13 +150,12 @@ class Facts:
             return None
         if note.index not in self._moves:
             logged = await record_at(self.log, note.index)
-            move = move_of(note.index, logged.record)
-            if move is None or not move.verdicts:
+            seen = _evidence(note, logged.record)
+            if seen is None:
                 return None
-            words = f"the move of {note.time:%Y-%m-%d %H:%M:%S} UTC, record {note.index}"
             if len(self._moves) > MOST_COMMITS:
                 self._moves.clear()
-            self._moves[note.index] = Seen(move.verdicts, move.trail, words)
+            self._moves[note.index] = seen
         return self._moves[note.index]
 
     def moves_of(self, rollouts: Sequence[str], *, most: int) -> Sequence[Note]:
@@ -165,3 +165,16 @@ class Facts:
 
     def units_named(self, rollouts: Sequence[str]) -> Sequence[UnitName]:
         return [UnitName(f"rollout/{name}") for name in rollouts]
+
+
+def _evidence(note: Note, record: AuditRecord) -> Seen | None:
+    """What a move rested on. Another release may have written it in a way that this one cannot
+    read, which is no reason to show nothing of the rollout."""
+    try:
+        move = move_of(note.index, record)
+    except Corrupt:
+        return Seen(words=f"record {note.index}, which only the release that wrote it can read")
+    if move is None or not move.verdicts:
+        return None
+    words = f"the move of {note.time:%Y-%m-%d %H:%M:%S} UTC, record {note.index}"
+    return Seen(move.verdicts, move.trail, words)
