@@ -9,6 +9,7 @@ import pytest
 
 from reconciler.core.identifiers import ObjectKey
 from reconciler.core.plans import Action, Change, ClusterPlan
+from reconciler.core.presenting.access_changes import AccessChange
 from reconciler.core.presenting.impact import Amount, Risk
 from tests.desired.builders import MODEL, ROLLOUT
 from tests.presenting.builders import (
@@ -23,7 +24,17 @@ from tests.presenting.builders import (
     unverified,
 )
 
-from .builders import CANARY, OWNER, POLICY_WITH_RBAC, REQUEST, case_of, planned, risk_team, state
+from .builders import (
+    CANARY,
+    GATES,
+    OWNER,
+    POLICY_WITH_RBAC,
+    REQUEST,
+    case_of,
+    planned,
+    risk_team,
+    state,
+)
 
 GPUS = MODEL.replace(
     "      port: 8000\n", "      port: 8000\n      resources: {limits: {nvidia.com/gpu: 2}}\n"
@@ -117,9 +128,14 @@ subjects:
 """
 
 
+def sentence(change: AccessChange) -> str:
+    where = f" in {', '.join(change.clusters)}" if change.clusters else ""
+    return f"{change.who} {'gains' if change.gains else 'loses'} {change.what}{where}"
+
+
 def sentences(before: dict[str, str], after: dict[str, str]) -> list[str]:
     states = (state(policy=POLICY_WITH_RBAC, **files) for files in (before, after))
-    return [change.sentence for change in case_of(*states).impact.access]
+    return [sentence(change) for change in case_of(*states).impact.access]
 
 
 def test_a_new_binding_says_who_gains_what_and_where() -> None:
@@ -148,7 +164,7 @@ def test_documents_of_access_are_told_as_well() -> None:
         "[product-owners]", "[product-owners, leads]"
     )
     access = case_of(state(roles=OWNER), state(roles=wider)).impact.access
-    assert [change.sentence for change in access] == [
+    assert [sentence(change) for change in access] == [
         "group leads (Role product-owner) gains infer, promote on models with team=risk",
         "group product-owners (Role product-owner) gains promote on models with team=risk",
     ]
@@ -157,7 +173,7 @@ def test_documents_of_access_are_told_as_well() -> None:
 def test_a_restriction_takes_access() -> None:
     tighter = OWNER + "  unless: [{labels: {tier: restricted}, actions: [infer]}]\n"
     access = case_of(state(roles=OWNER), state(roles=tighter)).impact.access
-    assert [change.sentence for change in access] == [
+    assert [sentence(change) for change in access] == [
         "group product-owners (Role product-owner) loses infer on models with tier=restricted"
     ]
 
@@ -167,7 +183,7 @@ def test_access_to_a_version_is_told() -> None:
         "  - name: v4\n", "  - name: v4\n    access: {inference: [product-owner]}\n"
     )
     impact = case_of(state(**risk_team()), state(**risk_team(model=wider))).impact
-    assert [change.sentence for change in impact.access] == [
+    assert [sentence(change) for change in impact.access] == [
         "product-owner gains infer on fraud-detector@v4"
     ]
     assert impact.risk is Risk.HIGH
@@ -201,6 +217,18 @@ def test_the_risk_is_that_of_the_worst_reason(cluster: ClusterPlan, risk: Risk) 
 def test_a_plan_that_asked_no_cluster_is_a_high_risk() -> None:
     case = planned(ClusterPlan(STAGING), request=replace(REQUEST, offline=True))
     assert case.impact.risk is Risk.HIGH
+
+
+def test_a_change_of_the_policy_is_a_high_risk() -> None:
+    impact = case_of(state(), state(policy=POLICY_WITH_RBAC)).impact
+    assert words(impact) == ["it changes the policy that judges what comes after"]
+    assert impact.risk is Risk.HIGH
+
+
+def test_a_gate_that_judges_otherwise_is_a_reason() -> None:
+    weaker = {**risk_team(), "gates": GATES.replace("1%", "9%")}
+    impact = case_of(state(**risk_team()), state(**weaker)).impact
+    assert words(impact) == ["gate errors would judge otherwise"]
 
 
 def test_what_restarts_is_named() -> None:

@@ -37,11 +37,6 @@ class AccessChange:
     what: str
     clusters: tuple[ClusterName, ...] = ()
 
-    @property
-    def sentence(self) -> str:
-        where = f" in {', '.join(self.clusters)}" if self.clusters else ""
-        return f"{self.who} {'gains' if self.gains else 'loses'} {self.what}{where}"
-
 
 def access_changes(
     before: DesiredState | None,

@@ -8,10 +8,10 @@ The risk is that of the worst reason.
 
 - HIGH: somebody gains access; an object that holds data or contains others is deleted or replaced;
   a model that serves gets another version at once or without a gate, or would no longer run;
-  fields are taken from another manager; a cluster cannot be seen; no cluster was asked; over ten
-  objects are deleted.
-- MEDIUM: a version goes its steps; something is deleted; pods restart; traffic is led otherwise;
-  somebody loses access; something could not be checked; more devices are needed.
+  the policy changes; fields are taken from another manager; a cluster cannot be seen; no cluster
+  was asked; over ten objects are deleted.
+- MEDIUM: a version goes its steps; a gate changes; something is deleted; pods restart; traffic is
+  led otherwise; somebody loses access; something could not be checked; more devices are needed.
 - LOW: nothing of that.
 """
 
@@ -141,6 +141,7 @@ def impact(
     both = [pair for pair in units if pair[1] is not None and pair[1].name in doubled]
     reasons = [*_of_sight(plan, offline=offline), *_of_rollouts(rollouts)]
     reasons += _of_access(access) or _of_grants(plan)
+    reasons += _of_rules(before, after)
     reasons += _of_plan(plan)
     reasons += _of_devices(old, new)
     return Impact(
@@ -298,6 +299,18 @@ def _of_grants(plan: Plan) -> list[Reason]:
     if not given:
         return []
     return [Reason(Risk.HIGH, f"{min(given)}{_and_more(sorted(given))} gives access")]
+
+
+def _of_rules(before: DesiredState | None, after: DesiredState) -> Iterator[Reason]:
+    """What judges changes is changed: this one is still judged by the rules in force."""
+    if before is None:
+        return
+    if before.policy != after.policy:
+        yield Reason(Risk.HIGH, "it changes the policy that judges what comes after")
+    gates = {*before.gates, *after.gates}
+    if changed := sorted(name for name in gates if before.gates.get(name) != after.gates.get(name)):
+        more = f", and {len(changed) - 1} more gates" if len(changed) > 1 else ""
+        yield Reason(Risk.MEDIUM, f"gate {changed[0]} would judge otherwise{more}")
 
 
 def _of_devices(before: Capacity, after: Capacity) -> Iterator[Reason]:

@@ -199,6 +199,8 @@ def _foot(view: PlanView, request: Request, left_out: int) -> Iterator[Block]:
         return
     total = sum(len(unit.changes) for unit in (*view.units, *view.drift))
     page = line(link("the page of this plan", request.url), " and ") if request.url else ()
-    command = code(f"fairlead plan {short(request.head)} --json")
+    head, base = short(request.head), short(request.base)
+    planned = f"--base {base} --head {head}" if request.offline else head
+    command = code(f"fairlead plan {planned} --json")
     words = f"Not shown here for length: {left_out:,} of {plural(total, 'difference')}. "
     yield paragraph(shortened(line(words, page, command, " have all."), most=_FOOT - _COUNTED))
