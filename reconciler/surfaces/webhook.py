@@ -46,7 +46,9 @@ class Webhook:
 
     def _is_genuine(self, request: Request, body: bytes) -> bool:
         """Exactly one proof counts: with two, others could check the one and we the other."""
-        signatures = [s for name in _SIGNATURES for s in request.headers.getlist(name)]
+        if any(len(request.headers.getlist(name)) > 1 for name in _SIGNATURES):
+            return False
+        signatures = [request.headers[name] for name in _SIGNATURES if name in request.headers]
         tokens = request.headers.getlist(_GITLAB_TOKEN)
         # Gitea signs for the readers of GitHub's header as well, with the same value.
         proofs = {signature.removeprefix("sha256=") for signature in signatures}

@@ -123,10 +123,11 @@ async def test_a_refusal_to_run_writes_nothing_to_the_cluster(daemons: DaemonWor
     assert daemons.world.cluster.count("apply", "dry-run") == 0
 
 
-async def test_a_webhook_secret_that_can_be_guessed_is_refused(
-    daemons: DaemonWorld, tmp_path: Path
+@pytest.mark.parametrize("secret", ["", "\n", "short"])
+async def test_s5_a_webhook_secret_that_can_be_guessed_is_refused(
+    daemons: DaemonWorld, tmp_path: Path, secret: str
 ) -> None:
-    (tmp_path / "secret").write_text("short")
+    (tmp_path / "secret").write_text(secret)
     daemons.options["webhook"] = {"secretFile": str(tmp_path / "secret")}
     async with daemons.running() as daemon:
         with pytest.raises(Misconfigured, match="fewer than 16 bytes"):

@@ -76,6 +76,7 @@ async def test_a_genuine_notification_makes_the_daemon_look(
         [("X-Hub-Signature-256", signature().upper())],
         [("X-Hub-Signature-256", "sha256=é")],
         [github(), ("X-Hub-Signature-256", "sha256=" + "0" * 64)],
+        [github(), github()],
         [github(), ("X-Gitlab-Token", "guess")],
         [("X-Gitlab-Token", "")],
         [("X-Gitlab-Token", SECRET.decode()), ("X-Gitlab-Token", SECRET.decode())],
@@ -90,25 +91,48 @@ async def test_a_genuine_notification_makes_the_daemon_look(
         "capitals",
         "not ASCII",
         "two signatures",
+        "the same signature twice",
         "two kinds of proof",
         "empty token",
         "token twice",
     ],
 )
-async def test_anything_else_is_refused_without_a_look(
+async def test_s4_anything_else_is_refused_without_a_look(
     endpoint: Endpoint, headers: list[tuple[str, str]]
 ) -> None:
     assert await endpoint.post(*headers) == 401
     assert endpoint.hints == 0
 
 
-async def test_a_delivery_that_comes_again_is_accepted_and_ignored(endpoint: Endpoint) -> None:
+@pytest.mark.parametrize(
+    "headers",
+    [[github()], [github(secret=b"wrong")], [("X-Gitlab-Token", "guess")]],
+    ids=["right", "wrong", "token"],
+)
+async def test_s4_proofs_are_compared_in_constant_time(
+    endpoint: Endpoint, headers: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[tuple[bytes, bytes]] = []
+    compare = hmac.compare_digest
+
+    def watched(one: bytes, other: bytes) -> bool:
+        compared.append((one, other))
+        return compare(one, other)
+
+    monkeypatch.setattr(hmac, "compare_digest", watched)
+    await endpoint.post(*headers)
+    proof = headers[0][1].removeprefix("sha256=").encode()
+    expected = SECRET if "Gitlab" in headers[0][0] else signature().encode()
+    assert compared == [(proof, expected)]
+
+
+async def test_s5_a_delivery_that_comes_again_is_accepted_and_ignored(endpoint: Endpoint) -> None:
     for _ in range(2):
         assert await endpoint.post(github(), ("X-GitHub-Delivery", "one")) == 202
     assert endpoint.hints == 1
 
 
-async def test_a_replay_under_another_delivery_id_is_ignored(endpoint: Endpoint) -> None:
+async def test_s5_a_replay_under_another_delivery_id_is_ignored(endpoint: Endpoint) -> None:
     await endpoint.post(github(), ("X-GitHub-Delivery", "one"))
     await endpoint.post(github(), ("X-GitHub-Delivery", "two"))
     assert endpoint.hints == 1
@@ -135,7 +159,7 @@ async def test_memory_of_deliveries_is_bounded(endpoint: Endpoint) -> None:
 
 
 @pytest.mark.parametrize(("size", "status"), [(LARGEST_BODY, 202), (LARGEST_BODY + 1, 413)])
-async def test_a_body_of_up_to_one_mebibyte_is_read(
+async def test_s5_a_body_of_up_to_one_mebibyte_is_read(
     endpoint: Endpoint, size: int, status: int
 ) -> None:
     body = b"x" * size
