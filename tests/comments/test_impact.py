@@ -231,6 +231,16 @@ def test_a_gate_that_judges_otherwise_is_a_reason() -> None:
     assert words(impact) == ["gate errors would judge otherwise"]
 
 
+def test_objects_that_both_commits_declare_alike_are_counted_apart() -> None:
+    case = planned(ClusterPlan(STAGING, changes=(limits(),)))
+    assert case.impact.late == 1
+    assert "1 object is written, for a cluster is not yet as the base declares" in case.comment()
+
+
+def test_what_the_commits_declare_otherwise_is_not_late() -> None:
+    assert case_of(state(**risk_team()), state(**risk_team(version="v4"))).impact.late == 0
+
+
 def test_what_restarts_is_named() -> None:
     impact = planned(ClusterPlan(STAGING, changes=(limits(),))).impact
     assert impact.restarts == (ObjectKey("apps", "Deployment", "team-risk", "server"),)

@@ -111,10 +111,8 @@ def facts(view: PlanView, impact: Impact, request: Request) -> Iterator[Inline]:
     if capacity := _capacity(impact):
         yield capacity
     yield from _access(impact, given=view.widened)
-    if view.drifted:
-        verbs = "differs already and is" if view.drifted == 1 else "differ already and are"
-        drifted = plural(view.drifted, "object")
-        yield line(strong("Drift:"), f" {drifted} {verbs} put back whatever is merged")
+    if apart := _apart(view, impact):
+        yield line(strong("Not by this change:"), f" {apart}")
     if request.waits is not None:
         yield _approvals(request, request.waits)
     if request.fork:
@@ -226,6 +224,21 @@ def _access(impact: Impact, *, given: int) -> Iterator[Inline]:
 def _sentence(who: str, what: str, clusters: tuple[ClusterName, ...]) -> Inline:
     where = line(" in ", codes(clusters, most=MOST_SENTENCES)) if clusters else ()
     return line(text(who), ": ", text(what), where)
+
+
+def _apart(view: PlanView, impact: Impact) -> str:
+    """What is written although the commits do not differ in it."""
+    told = []
+    if view.drifted:
+        is_put = "has drifted and is" if view.drifted == 1 else "have drifted and are"
+        told.append(f"{plural(view.drifted, 'object')} {is_put} put back whatever is merged")
+    if impact.late:
+        is_written = "is" if impact.late == 1 else "are"
+        told.append(
+            f"{plural(impact.late, 'object')} {is_written} written, for a cluster is not yet as "
+            "the base declares"
+        )
+    return "; ".join(told)
 
 
 def _approvals(request: Request, waits: tuple[str, ...]) -> Inline:

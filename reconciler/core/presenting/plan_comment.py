@@ -164,8 +164,8 @@ def _add_differences(room: _Room, view: PlanView) -> int:
     changes = [*_by_risk(view.units), *_by_risk(view.drift)]
     if not changes:
         return 0
-    title = heading(4, "Differences, object by object")
-    room.left -= title.size
+    above = [heading(4, "Differences, object by object"), *_hidden(changes)]
+    room.left -= sum(block.size for block in above)
     shown: list[Block] = []
     gone = [change for change in changes if change.action is Action.DELETE]
     block, count = deletions(gone, most=room.left // 3)
@@ -185,8 +185,15 @@ def _add_differences(room: _Room, view: PlanView) -> int:
             count += 1
         else:
             failed += 1
-    room.blocks += [title, *shown] if shown else []
+    room.blocks += [*above, *shown] if shown else []
     return len(changes) - count
+
+
+def _hidden(changes: Iterable[ChangeView]) -> Iterator[Block]:
+    """What no difference shows, counted, so that nobody takes it for nothing."""
+    if count := sum(change.hidden * len(change.clusters) for change in changes):
+        words = "server defaults, and what other managers set"
+        yield paragraph(f"Hidden in them: {plural(count, 'field')} ({words}).")
 
 
 def _by_risk(units: Iterable[UnitView]) -> list[ChangeView]:
