@@ -93,7 +93,8 @@ class Impact:
     """What merging would touch.
 
     `before` and `after` are of the units that differ; `during` is the most that these need on the
-    way, while two versions are loaded.
+    way, while two versions are loaded. `late` counts objects that are written although both commits
+    declare them alike: their cluster is behind.
     """
 
     clusters: tuple[ClusterName, ...]
@@ -105,6 +106,7 @@ class Impact:
     restarts: tuple[ObjectKey, ...]
     access: tuple[AccessChange, ...]
     reasons: tuple[Reason, ...]
+    late: int = 0
 
     @property
     def risk(self) -> Risk:
@@ -154,10 +156,20 @@ def impact(
         restarts=tuple(sorted({c.key for _, c in plan.all_changes() if c.restarts})),
         access=access,
         reasons=tuple(sorted(reasons, key=lambda reason: -reason.risk)),
+        late=_late(plan, units),
     )
 
 
 _Pair = tuple[Unit | None, Unit | None]
+
+
+def _late(plan: Plan, units: list[_Pair]) -> int:
+    places = {(unit.cluster, unit.name) for pair in units for unit in pair if unit is not None}
+    return sum(
+        change.action.writes and (cluster.cluster, change.unit) not in places
+        for cluster in plan.clusters
+        for change in cluster.changes
+    )
 
 
 def _needed(units: list[_Pair], side: int) -> Capacity:
