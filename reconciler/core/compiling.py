@@ -166,6 +166,7 @@ def _state(commit: CommitSha, declared: Declared, units: Mapping[UnitKey, Unit])
         models=declared.models,
         gates=declared.gates,
         evaluations=declared.evaluations,
+        prompts=declared.prompts,
         roles=declared.roles,
         agents=declared.agents,
         notices=declared.notices,

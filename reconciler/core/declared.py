@@ -18,6 +18,7 @@ from reconciler.core.kinds import (
     Evaluation,
     Gate,
     Model,
+    Prompt,
     Repository,
     Role,
     Rollout,
@@ -41,6 +42,7 @@ class Declared:
     models: Mapping[str, Model]
     gates: Mapping[str, Gate]
     evaluations: Mapping[str, Evaluation]
+    prompts: Mapping[str, Prompt]
     roles: Mapping[str, Role]
     agents: Mapping[str, AgentScope]
     rendered: Mapping[str, RenderedRollout]
@@ -72,6 +74,7 @@ def declare(
         models={document.name: model for document, model in declarations.all(Model)},
         gates={document.name: gate for document, gate in declarations.all(Gate)},
         evaluations={document.name: found for document, found in declarations.all(Evaluation)},
+        prompts={document.name: prompt for document, prompt in declarations.all(Prompt)},
         roles={document.name: role for document, role in declarations.all(Role)},
         agents={document.name: agent for document, agent in declarations.all(AgentScope)},
         rendered=rollouts.rendered,

@@ -19,7 +19,16 @@ from reconciler.core.identifiers import (
     ObjectKey,
     UnitName,
 )
-from reconciler.core.kinds import AgentScope, Cluster, Evaluation, Gate, Model, Role, Rollout
+from reconciler.core.kinds import (
+    AgentScope,
+    Cluster,
+    Evaluation,
+    Gate,
+    Model,
+    Prompt,
+    Role,
+    Rollout,
+)
 from reconciler.core.kinds.repository import RepositorySpec
 from reconciler.core.manifests import Manifest, digest_of
 
@@ -72,8 +81,14 @@ class DesiredState:
     rolling: tuple[str, ...] = ()
     gates: Mapping[str, Gate] = field(default_factory=dict)
     evaluations: Mapping[str, Evaluation] = field(default_factory=dict)
+    prompts: Mapping[str, Prompt] = field(default_factory=dict)
     roles: Mapping[str, Role] = field(default_factory=dict)
     agents: Mapping[str, AgentScope] = field(default_factory=dict)
+
+    def model_of(self, rollout: Rollout) -> Model:
+        """The Model whose replicas answer: that of the server, where a prompt is rolled out."""
+        served = self.prompts[rollout.spec.prompt].spec.model if rollout.spec.prompt else None
+        return self.models[served or rollout.spec.model]
 
     def places_of(self, rollout: str) -> Iterator[tuple[tuple[ClusterName, UnitName], Unit]]:
         """The units of a rollout, one for each of its clusters."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from reconciler.core.declarations import Declarations, declared_as
-from reconciler.core.kinds import DECLARED_ONLY, Cluster, Model, Rollout
+from reconciler.core.declarations import Declarations
+from reconciler.core.kinds import DECLARED_ONLY, Cluster, Model, Prompt, Rollout
 from reconciler.core.kinds.repository import RepositorySpec
 from reconciler.core.rollout_units import RenderedRollout
 from reconciler.core.rollouts.placing import gradual
@@ -23,6 +23,7 @@ def notices(
         sorted(
             {
                 *_declared_only(declarations),
+                *_prompt_notices(declarations),
                 *_policy_notices(declarations, policy),
                 *_model_notices(declarations),
                 *_strategy_notices(declarations),
@@ -36,6 +37,13 @@ def _declared_only(declarations: Declarations) -> Iterator[str]:
     for kind in DECLARED_ONLY:
         for name in declarations.of(kind):
             yield f"{kind.__name__} {name} is declared but not yet enforced"
+
+
+def _prompt_notices(declarations: Declarations) -> Iterator[str]:
+    """Prompts that are kept, and that nobody is given."""
+    rolled_out = {rollout.spec.prompt for _, rollout in declarations.all(Rollout)}
+    for name in declarations.of(Prompt).keys() - rolled_out:
+        yield f"Prompt {name} is declared but not yet enforced"
 
 
 def _policy_notices(declarations: Declarations, policy: RepositorySpec) -> Iterator[str]:
@@ -71,7 +79,9 @@ def _strategy_notices(declarations: Declarations) -> Iterator[str]:
 
 def _route_notices(rollouts: Iterable[RenderedRollout]) -> Iterator[str]:
     for rollout in rollouts:
-        model = declared_as(Model, rollout.model)
+        model = rollout.subject.declaration
+        if not isinstance(model, Model):
+            continue
         for name in rollout.units if model.spec.serving.route is not None else ():
             if rollout.environment.gateway(name) is None:
                 yield f"Model {model.name} has a route, but cluster {name} has no gateway"

@@ -52,36 +52,33 @@ def reference_problems(declarations: Declarations) -> Iterator[Problem]:
                     yield _dangling(document, reference, declarations)
     for document, rollout in declarations.all(Rollout):
         spec = rollout.spec
-        yield from _version_problems(
-            document, declarations, spec.model, {("spec", "version"): spec.version}
-        )
+        subject = declarations.get(Model, spec.model) or declarations.get(Prompt, spec.prompt)
+        at_version: Mapping[Pointer, str] = {("spec", "version"): spec.version}
+        yield from _version_problems(document, subject, at_version)
         yield from _approval_problems(document, rollout, declarations)
     for document, scope in declarations.all(AgentScope):
         for index, entry in enumerate(scope.spec.models):
             at: Pointer = ("spec", "models", index, "versions")
             versions = {(*at, place): name for place, name in enumerate(entry.versions)}
-            yield from _version_problems(document, declarations, entry.model, versions)
+            model = declarations.get(Model, entry.model)
+            yield from _version_problems(document, model, versions)
     for document, model in declarations.all(Model):
         yield from _secret_problems(document, model)
 
 
 def _version_problems(
-    document: Document,
-    declarations: Declarations,
-    name: str,
-    versions: Mapping[Pointer, str],
+    document: Document, subject: Model | Prompt | None, versions: Mapping[Pointer, str]
 ) -> Iterator[Problem]:
-    model = declarations.get(Model, name)
-    if model is None:
+    if subject is None:
         return
-    known = [version.name for version in model.spec.versions]
+    known = [version.name for version in subject.spec.versions]
     for pointer, version in versions.items():
         if version not in known:
             yield Problem(
                 document.path,
                 document.span_at(pointer),
                 "unknown-version",
-                f"Model {name} has no version {version}",
+                f"{subject.kind} {subject.name} has no version {version}",
                 _nearest(version, known, otherwise=f"use one of {', '.join(known)}"),
             )
 
@@ -121,7 +118,10 @@ def _secret_problems(document: Document, model: Model) -> Iterator[Problem]:
 
 def _rollout(document: Document) -> Iterator[Reference]:
     spec = declared_as(Rollout, document).spec
-    yield Reference(("spec", "model"), Model, spec.model)
+    if spec.prompt:
+        yield Reference(("spec", "prompt"), Prompt, spec.prompt)
+    else:
+        yield Reference(("spec", "model"), Model, spec.model)
     for index, gate in enumerate(spec.gates):
         yield Reference(("spec", "gates", index), Gate, gate)
     strategy = spec.strategy
@@ -152,7 +152,10 @@ def _gate(document: Document) -> Iterator[Reference]:
 
 
 def _prompt(document: Document) -> Iterator[Reference]:
-    yield Reference(("spec", "model"), Model, declared_as(Prompt, document).spec.model)
+    spec = declared_as(Prompt, document).spec
+    yield Reference(("spec", "model"), Model, spec.model)
+    if spec.serving is not None:
+        yield Reference(("spec", "serving", "server"), Rollout, spec.serving.server)
 
 
 def _agent_scope(document: Document) -> Iterator[Reference]:

@@ -10,14 +10,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from reconciler.core.adapter_rules import Server, adapter_problems, server_of
 from reconciler.core.admission.findings import Pointer
 from reconciler.core.declarations import Declarations, declared_as
 from reconciler.core.desired import Unit
 from reconciler.core.documents import Document
 from reconciler.core.identifiers import ClusterName
 from reconciler.core.ignoring import without_ignored
-from reconciler.core.kinds import Model, Rollout
+from reconciler.core.kinds import Model, Prompt, Rollout
 from reconciler.core.kinds.repository import Defaults, IgnoredFields
 from reconciler.core.kinds.rollout import ALL, Strategy
 from reconciler.core.kinds.serving import GatewayReference, Route
@@ -27,7 +26,15 @@ from reconciler.core.policy import Policy
 from reconciler.core.problems import Problem
 from reconciler.core.rendering.release import Release, rollout_unit
 from reconciler.core.rendering.runtimes import RUNTIMES, render
+from reconciler.core.rollouts.loadables import Sort
 from reconciler.core.rollouts.placing import gradual
+from reconciler.core.server_rules import (
+    Server,
+    loadable_of,
+    server_of,
+    server_problems,
+    unserved_problems,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +53,25 @@ class Environment:
 
 @dataclass(frozen=True, slots=True)
 class RenderedRollout:
-    """The units of a rollout, and the values that they were made of."""
+    """The units of a rollout, and the values that they were made of.
+
+    `subject` is the Model or the Prompt that is rolled out.
+    """
 
     rollout: Document
-    model: Document
+    subject: Document
     server: Server | None
     environment: Environment
     units: Mapping[ClusterName, Unit]
 
     def was_made_of(
-        self, rollout: Document, model: Document, server: Server | None, environment: Environment
+        self, rollout: Document, subject: Document, server: Server | None, environment: Environment
     ) -> bool:
         """By identity: documents and environment stay the same objects until they change."""
         before, now = self.server, server
         return (
             self.rollout is rollout
-            and self.model is model
+            and self.subject is subject
             and self.environment is environment
             and (before and before.rollout) is (now and now.rollout)
             and (before and before.model) is (now and now.model)
@@ -69,18 +79,23 @@ class RenderedRollout:
 
     @property
     def lacks_server(self) -> bool:
-        return self.server is None and declared_as(Model, self.model).spec.serving.lora is not None
+        return self.server is None and _needs_server(self.subject)
 
     @property
     def divides_itself(self) -> bool:
         """Whether what runs it divides the requests, too, so that no gateway of ours need."""
-        return declared_as(Model, self.model).spec.serving.runtime == "kserve"
+        subject = self.subject.declaration
+        return isinstance(subject, Model) and subject.spec.serving.runtime == "kserve"
 
     @property
     def gateway_route(self) -> Route | None:
         """The route by which requests come: that of the server, where there is one."""
-        model = self.server.model if self.server is not None else self.model
-        return declared_as(Model, model).spec.serving.route
+        return declared_as(Model, self.serving).spec.serving.route
+
+    @property
+    def serving(self) -> Document:
+        """The Model whose replicas answer: that of the server, where there is one."""
+        return self.server.model if self.server is not None else self.subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,34 +118,56 @@ def render_rollouts(
     for document, rollout in declarations.all(Rollout):
         problems.extend(_namespace_problems(document, rollout, policy))
         problems.extend(_cluster_problems(document, rollout, environment.estate))
-        model = declarations.of(Model).get(rollout.spec.model)
-        if model is None or declared_as(Model, model).spec.version(rollout.spec.version) is None:
+        subject = _subject(declarations, rollout)
+        if subject is None:
             continue
-        server = server_of(declared_as(Model, model), declarations)
+        server = server_of(subject, declarations)
         known = previous.get(rollout.name)
-        if known is not None and known.was_made_of(document, model, server, environment):
+        if known is not None and known.was_made_of(document, subject, server, environment):
             rendered[rollout.name] = known
             continue
-        problems.extend(_runtime_problems(document, declared_as(Model, model)))
-        units = _units(document, model, server, environment)
-        entry = RenderedRollout(document, model, server, environment, units)
+        problems.extend(_runtime_problems(document, subject))
+        problems.extend(unserved_problems(document, subject))
+        units = _units(document, subject, server, environment)
+        entry = RenderedRollout(document, subject, server, environment, units)
         rendered[rollout.name] = entry
         problems.extend(_server_problems(entry))
         if entry.divides_itself:
-            problems.extend(kserve_problems(document, model))
+            problems.extend(kserve_problems(document, subject))
         problems.extend(_traffic_problems(entry))
     problems.extend(_rivals(rendered))
     problems.extend(_rival_routes(rendered))
     return RolloutUnits(rendered, tuple(problems))
 
 
+def _subject(declarations: Declarations, rollout: Rollout) -> Document | None:
+    """The Model or the Prompt that is rolled out; None when it, or its version, is not declared."""
+    spec = rollout.spec
+    found = declarations.of(Prompt if spec.prompt else Model).get(spec.subject)
+    declared = found.declaration if found is not None else None
+    if not isinstance(declared, Model | Prompt) or declared.spec.version(spec.version) is None:
+        return None
+    return found
+
+
+def _needs_server(subject: Document) -> bool:
+    return isinstance(subject.declaration, Prompt) or loadable_of(subject) is not None
+
+
 def _units(
-    document: Document, model_document: Document, server: Server | None, environment: Environment
+    document: Document, subject: Document, server: Server | None, environment: Environment
 ) -> Mapping[ClusterName, Unit]:
-    rollout, model = declared_as(Rollout, document), declared_as(Model, model_document)
-    version = model.spec.version(rollout.spec.version)
-    assert version is not None, "the caller has looked"
-    if model.spec.serving.runtime not in RUNTIMES or (model.spec.serving.lora and server is None):
+    rollout = declared_as(Rollout, document)
+    if _needs_server(subject) and server is None:
+        return {}
+    prompt = subject.declaration if isinstance(subject.declaration, Prompt) else None
+    if server is not None and prompt is not None:
+        model = declared_as(Model, server.model)
+        version = model.spec.version(declared_as(Rollout, server.rollout).spec.version)
+    else:
+        model = declared_as(Model, subject)
+        version = model.spec.version(rollout.spec.version)
+    if version is None or model.spec.serving.runtime not in RUNTIMES:
         return {}
     units = {}
     for cluster, stage in _stages(rollout, environment.estate).items():
@@ -142,6 +179,7 @@ def _units(
             defaults=environment.defaults,
             gateway=environment.gateway(cluster),
             server=declared_as(Model, server.model) if server is not None else None,
+            prompt=prompt,
         )
         rendered = render(release, document.source)
         manifests = {m.key: without_ignored(m, environment.ignore) for m in rendered}
@@ -171,9 +209,9 @@ def _cluster_problems(document: Document, rollout: Rollout, estate: Estate) -> I
         yield from estate.problems(document, at, estate.select(wave.clusters))
 
 
-def _runtime_problems(document: Document, model: Model) -> Iterator[Problem]:
-    runtime = model.spec.serving.runtime
-    if runtime not in RUNTIMES:
+def _runtime_problems(document: Document, subject: Document) -> Iterator[Problem]:
+    model = subject.declaration
+    if isinstance(model, Model) and (runtime := model.spec.serving.runtime) not in RUNTIMES:
         yield Problem(
             document.path,
             document.span_at(("spec", "model")),
@@ -184,13 +222,13 @@ def _runtime_problems(document: Document, model: Model) -> Iterator[Problem]:
 
 
 def _server_problems(entry: RenderedRollout) -> Iterator[Problem]:
-    """What an adapter's server cannot be."""
+    """What the server of an adapter or a prompt cannot be."""
     if entry.server is None:
         return
     estate = entry.environment.estate
     served = _stages(declared_as(Rollout, entry.server.rollout), estate)
     missing = [cluster for cluster in entry.units if cluster not in served]
-    yield from adapter_problems(entry.rollout, entry.model, entry.server, missing=missing)
+    yield from server_problems(entry.rollout, entry.subject, entry.server, missing=missing)
 
 
 def _traffic_problems(entry: RenderedRollout) -> Iterator[Problem]:
@@ -212,12 +250,11 @@ def _traffic_problems(entry: RenderedRollout) -> Iterator[Problem]:
         return
     words = strategy.chosen.replace("_", " ")
     if entry.gateway_route is None:
-        model = entry.server.model if entry.server is not None else entry.model
         yield Problem(
             document.path,
             where,
             "strategy-without-route",
-            f"the strategy {words} divides requests, but Model {model.name} has no route",
+            f"the strategy {words} divides requests, but Model {entry.serving.name} has no route",
             "give the model serving.route, or leave the strategy out",
         )
         return
@@ -242,19 +279,20 @@ def _is_measured(strategy: Strategy) -> bool:
 
 
 def _rivals(rendered: Mapping[str, RenderedRollout]) -> Iterator[Problem]:
-    """Rollouts that would run the same model side by side in one namespace."""
-    seen: dict[tuple[str, str, ClusterName], Document] = {}
+    """Rollouts that would run the same model or prompt side by side in one namespace."""
+    seen: dict[tuple[str, str, str, ClusterName], Document] = {}
     for entry in rendered.values():
-        spec = declared_as(Rollout, entry.rollout).spec
+        namespace = declared_as(Rollout, entry.rollout).spec.namespace
+        kind, name = entry.subject.type.kind, entry.subject.name
         for cluster in entry.units:
-            first = seen.setdefault((spec.model, spec.namespace, cluster), entry.rollout)
+            first = seen.setdefault((kind, name, namespace, cluster), entry.rollout)
             if first is not entry.rollout:
                 yield Problem(
                     entry.rollout.path,
-                    entry.rollout.span_at(("spec", "model")),
+                    entry.rollout.span_at(("spec", kind.lower())),
                     "rival-rollouts",
-                    f"Rollout {first.name} at {first.source} already runs Model {spec.model} in "
-                    f"namespace {spec.namespace} of cluster {cluster}",
+                    f"Rollout {first.name} at {first.source} already runs {kind} {name} in "
+                    f"namespace {namespace} of cluster {cluster}",
                     "keep one of the two, or give one another namespace or other clusters",
                 )
 
@@ -269,13 +307,13 @@ def _rival_routes(rendered: Mapping[str, RenderedRollout]) -> Iterator[Problem]:
                 for_alias = f" for {match.alias}" if match.alias else ""
                 yield Problem(
                     entry.rollout.path,
-                    entry.rollout.span_at(("spec", "model")),
+                    entry.rollout.span_at(("spec", entry.subject.type.kind.lower())),
                     "rival-routes",
                     f"Rollout {first.name} at {first.source} already gets the requests to "
                     f"{match.host or 'any host'}{match.prefix}{for_alias} at the gateway of "
                     f"cluster {match.cluster}",
-                    f"give one of the models another hostname, pathPrefix or alias: "
-                    f"{entry.model.name} or {first.name}",
+                    f"give one of them another hostname, pathPrefix or alias: "
+                    f"{entry.subject.name} or {first.name}",
                 )
 
 
@@ -293,8 +331,10 @@ def _matches(entry: RenderedRollout) -> Iterator[_Match]:
     route = entry.gateway_route
     if route is None:
         return
-    lora = declared_as(Model, entry.model).spec.serving.lora
-    alias = lora.alias if lora is not None else ""
+    loadable = loadable_of(entry.subject)
+    alias = loadable.alias if loadable is not None else ""
+    if loadable is not None and loadable.sort is Sort.PROMPT:
+        alias = f"prompt {alias}"  # asked for by another header
     for cluster in entry.units:
         if gateway := entry.environment.gateway(cluster):
             for host in route.hostnames or ("",):

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from reconciler.core.identifiers import Digest
-from reconciler.core.rendering.lora import adapter_name
+from reconciler.core.rendering.aliases import loaded_name
 from reconciler.demo.daemon_process import DaemonProcess, Status, fairlead
 from reconciler.demo.evidence import Administrator
 from reconciler.demo.narration import WIDTH, Narrator, StepFailed
@@ -217,7 +217,7 @@ class Releases:
         file = self._workshop.clone / "models/support/reply-style.yaml"
         digests = re.findall(r"artifact: \S+@sha256:(\w+)", file.read_text())
         return {
-            adapter_name("reply-style", Digest(f"sha256:{digest}")): f"/adapters/{digest}"
+            loaded_name("reply-style", Digest(f"sha256:{digest}")): f"/adapters/{digest}"
             for digest in digests
         }
 

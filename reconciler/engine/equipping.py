@@ -2,7 +2,7 @@
 
 Separate from the loop that decides when (loading.py) and from the requests themselves
 (adapter_servers.py). The invariants: a name is never loaded onto a process that has it, from
-whatever artifact; and what a replica has is what it listed itself.
+whatever source; and what a replica has is what it listed itself.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import structlog
 
 from reconciler.core.errors import FairleadError
 from reconciler.core.identifiers import Digest
-from reconciler.core.rendering.lora import hexadecimal
+from reconciler.core.problems import printable
 from reconciler.core.rollouts.adapters import Shelf
 from reconciler.core.rollouts.revising import DRAIN_SECONDS
 from reconciler.core.rollouts.runtimes import Loaded
 from reconciler.core.rollouts.states import Target
-from reconciler.engine.adapter_servers import AdapterServer
+from reconciler.engine.adapter_servers import DIALECTS, AdapterServer, Dialect
 from reconciler.engine.concurrency import bounded
 from reconciler.engine.uptimes import Uptime
 from reconciler.ports import Clock, Replica, Replicas
@@ -33,43 +33,50 @@ CONCURRENCY = 16
 PATIENCE_SECONDS = 2.0
 """For replicas that load, before the others are looked at again: large adapters take a while."""
 
+_LONGEST_PROOF = 200
+
 REFUSED_SECONDS = 10.0
 """Pause before a replica that refused is asked again: what was missing may have come."""
 
 
 @dataclass(slots=True)
 class _Equipment:
-    """What one replica has. `listed` is where it says that each adapter was loaded from, by name.
+    """What one replica has. `listed` is what it says that each name stands for.
 
     `silent` says why it did not tell at the last look, `refused` in which words and when it
     refused an adapter.
     """
 
     replica: Replica
+    dialect: Dialect
     listed: Mapping[str, str] = field(default_factory=dict)
     silent: str = ""
     refused: dict[str, tuple[str, float]] = field(default_factory=dict)
 
     def has(self, adapter: str, digest: Digest) -> bool:
-        root = self.listed.get(adapter)
-        return root is not None and (not root or hexadecimal(digest) in root)
+        told = self.listed.get(adapter)
+        return told is not None and self.dialect.proves(told, digest)
 
     def objection(self, adapter: str, digest: Digest) -> str:
         """Why it will not have the adapter by itself; empty when nothing is known against it."""
         if adapter in self.listed and not self.has(adapter, digest):
-            return f"{self.replica.name} has {adapter} from {self.listed[adapter]}"
+            told = printable(self.listed[adapter], limit=_LONGEST_PROOF)
+            return f"{self.replica.name} has {adapter} from {told or 'it does not say what'}"
         return self.refused[adapter][0] if adapter in self.refused else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One request that has to be made of one replica: to load from a path, or to unload."""
+    """One request that has to be made of one replica: to load from a source, or to unload.
+
+    `source` may be the text of a prompt, which is not shown.
+    """
 
     verb: str
     adapter: str
     uid: str
     replica: str
-    path: str = ""
+    source: str = field(default="", repr=False)
 
 
 class Rack:
@@ -97,8 +104,8 @@ class Rack:
         labels = shelf.answering.labels
         found = await self._replicas.find(shelf.namespace, labels, starting=True)
         self.shelf = shelf
-        known = self._equipment
-        self._equipment = {one.uid: known.get(one.uid) or _Equipment(one) for one in found}
+        known, dialect = self._equipment, DIALECTS[shelf.loadable.sort]
+        self._equipment = {one.uid: known.get(one.uid) or _Equipment(one, dialect) for one in found}
         for replica in found:
             self._equipment[replica.uid].replica = replica
         for equipment in self._equipment.values():
@@ -195,9 +202,9 @@ class Rack:
                 yield Task("unload", adapter, replica.uid, replica.name)
         for adapter in self.shelf.digests:
             _, refused_at = equipment.refused.get(adapter, ("", now - REFUSED_SECONDS))
-            if adapter not in equipment.listed and now - refused_at >= REFUSED_SECONDS:
-                path = self.shelf.path(adapter)
-                yield Task("load", adapter, replica.uid, replica.name, path)
+            due = adapter not in equipment.listed and now - refused_at >= REFUSED_SECONDS
+            if due and (source := self.shelf.source(adapter)) is not None:
+                yield Task("load", adapter, replica.uid, replica.name, source)
 
     def _forget_done(self) -> None:
         """Forget what came true, or whose replica is gone: done again, it is news."""
@@ -230,10 +237,11 @@ class Rack:
         server = self._server(equipment)
         if task.verb == "unload":
             await server.unload(task.adapter)
-        elif words := await server.load(task.adapter, task.path):
+        elif words := await server.load(task.adapter, task.source):
             log.warning("adapter.refused", adapter=task.adapter, reason=words)
             equipment.refused[task.adapter] = words, self._clock.monotonic()
 
     def _server(self, equipment: _Equipment) -> AdapterServer:
         assert self.shelf is not None, "asked after a look"
-        return AdapterServer(self._replicas, equipment.replica, self.shelf.answering.port)
+        port, sort = self.shelf.answering.port, self.shelf.loadable.sort
+        return AdapterServer(self._replicas, equipment.replica, port, sort)

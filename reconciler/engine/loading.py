@@ -1,6 +1,6 @@
-"""Loading: each second, the replicas of model servers get exactly the LoRA adapters they need.
+"""Loading: each second, replicas of model servers get exactly the adapters and prompts they need.
 
-Separate from the passes, which write objects, since an adapter is none. The invariants: nothing is
+Separate from the passes, which write objects, since neither is one. The invariants: nothing is
 asked of a replica before it is in the audit log; and an adapter is unloaded only after the clusters
 are where the rollout stands, and the route has not named it for a while.
 """
@@ -163,7 +163,7 @@ class Loader:
     def _stands(self, course: Course) -> Iterator[_Stand]:
         states = self._positions.states()
         for name in course.states.keys() & states.keys():
-            if runtime_name(course.target, course.target.rollouts[name]) == "lora":
+            if runtime_name(course.target, course.target.rollouts[name]) in ("lora", "prompt"):
                 for _, unit in course.target.places_of(name):
                     if session := self._leader.sessions.get(unit.cluster):
                         yield _Stand(course, states[name], unit, session)
@@ -245,7 +245,8 @@ class Loader:
         await self._books.write([self._record_of(errand, *what, to) for what, to in news.items()])
         errand.rack.told.update(tasks)
         for (verb, adapter), replicas in news.items():
-            log.info(f"adapter.{verb}", adapter=adapter, replicas=len(replicas))
+            sort = errand.shelf.loadable.sort.value
+            log.info(f"{sort}.{verb}", **{sort: adapter}, replicas=len(replicas))
 
     def _record_of(
         self, errand: _Errand, verb: str, adapter: str, replicas: list[JsonValue]
@@ -253,12 +254,12 @@ class Loader:
         shelf, (cluster, unit) = errand.shelf, errand.place
         detail: JsonObject = {
             "rollout": unit.removeprefix("rollout/"),
-            "server": shelf.lora.server,
-            "adapter": adapter,
+            "server": shelf.loadable.server,
+            shelf.loadable.sort.value: adapter,
             "replicas": replicas,
         }
-        if adapter in shelf.digests:
-            detail["artifact"] = shelf.digests[adapter]
+        if digest := shelf.digests.get(adapter):
+            detail |= shelf.loadable.told(digest)
         return self._context.decision(
             self._clock.now(),
             errand.commit,

@@ -163,7 +163,7 @@ class Looker:
         self, desired: DesiredState, subject: Subject, cluster: ClusterName
     ) -> Comparison:
         rollout = desired.rollouts[subject.rollout]
-        model = desired.models[rollout.spec.model]
+        model = desired.model_of(rollout)
         replicas = self._instruments.replicas[cluster]
         stable, candidate = subject.stable, subject.candidate
         assert stable is not None, "two versions are compared"
@@ -217,7 +217,7 @@ def _ask(replicas: Replicas, subject: Subject, model: Model, side: Side) -> Ask:
         if not found:
             raise Unavailable(f"no replica of {side.version} is ready")
         if answering.adapter and isinstance(request, dict):
-            request = {**request, "model": answering.adapter}
+            request = {**request, answering.field: answering.adapter}
         answer = await replicas.post(found[0], answering.port, path, request)
         if answer.status in NOT_NOW:
             raise Unavailable(f"{found[0].name} answers {answer.status} at {path}")

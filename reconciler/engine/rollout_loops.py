@@ -101,4 +101,5 @@ def _uptimes(loader: Loader) -> Mapping[str, Uptimes]:
         "deployment": WorkloadUptimes(),
         "kserve": InferenceServiceUptimes(),
         "lora": loader,
+        "prompt": loader,
     }

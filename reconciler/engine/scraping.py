@@ -13,6 +13,7 @@ from reconciler.core.desired import DesiredState
 from reconciler.core.errors import FairleadError
 from reconciler.core.exposition import ReplicaSignals, read_signals
 from reconciler.core.identifiers import ClusterName
+from reconciler.core.kinds import Rollout
 from reconciler.core.kinds.serving import Signals
 from reconciler.core.rollouts.gathering import Readings
 from reconciler.core.rollouts.runtimes import Answering
@@ -20,6 +21,9 @@ from reconciler.core.rollouts.staging import runtime_of
 from reconciler.core.rollouts.states import RolloutState, Target
 from reconciler.engine.concurrency import bounded
 from reconciler.ports import Replica, Replicas
+
+PROMPT_LABEL = "prompt"
+"""Label of the counters whose value is the name of a prompt."""
 
 CONCURRENCY = 16
 """Replicas of one cluster that are asked at once."""
@@ -60,10 +64,16 @@ class Subject:
         return cls(
             rollout=rollout.name,
             namespace=rollout.spec.namespace,
-            signals=desired.models[rollout.spec.model].spec.serving.signals,
+            signals=_signals(desired, rollout),
             candidate=side(state.candidate or state.stable),
             stable=side(state.stable) if state.candidate is not None else None,
         )
+
+
+def _signals(desired: DesiredState, rollout: Rollout) -> Signals:
+    """Those of the model; prompts are told apart by a label of their own."""
+    signals = desired.model_of(rollout).spec.serving.signals
+    return signals.model_copy(update={"label": PROMPT_LABEL}) if rollout.spec.prompt else signals
 
 
 async def scrape(cluster: ClusterName, replicas: Replicas, subject: Subject) -> Readings:

@@ -17,7 +17,7 @@ from reconciler.adapters.replicas_memory import Asked, MemoryReplicas, Respond
 from reconciler.core.errors import FairleadError, Unavailable
 from reconciler.core.identifiers import ClusterName
 from reconciler.core.manifests import JsonValue
-from reconciler.core.rendering.lora import adapter_name, adapter_of
+from reconciler.core.rendering.aliases import loaded_name, mark_of
 from reconciler.core.rollouts.states import state_from_json
 from reconciler.ports import Answer, Replica
 from tests.engine.rollout_world import GATE, RolloutWorld, model, rollout
@@ -74,7 +74,7 @@ def digest(version: str) -> str:
 
 
 def named(version: str) -> str:
-    return adapter_name("fraud", f"sha256:{digest(version)}")
+    return loaded_name("fraud", f"sha256:{digest(version)}")
 
 
 class SlowReplicas(MemoryReplicas):
@@ -250,4 +250,4 @@ class LoraWorld(RolloutWorld):
 
 
 def _version(backend: dict[str, Any]) -> str:
-    return f"v{adapter_of(backend).rpartition('@')[2][0]}"
+    return f"v{mark_of(backend).rpartition('@')[2][0]}"

@@ -6,8 +6,11 @@ import pytest
 
 from reconciler.adapters.replicas_memory import MemoryReplicas
 from reconciler.core.errors import Unavailable
-from reconciler.engine.adapter_servers import LISTING_PATH, LOAD_PATH, UNLOAD_PATH, AdapterServer
+from reconciler.core.rollouts.loadables import Sort
+from reconciler.engine.adapter_servers import DIALECTS, AdapterServer
 from reconciler.ports import Answer, Replica
+
+ADAPTERS = DIALECTS[Sort.ADAPTER]
 
 
 def server_that(path: str, answer: Answer) -> AdapterServer:
@@ -20,7 +23,7 @@ def server_that(path: str, answer: Answer) -> AdapterServer:
 
 async def test_a_listing_says_where_each_adapter_is_from() -> None:
     body = b'{"data": [{"id": "base", "root": null}, {"id": "a@1", "root": "/a/1"}, {"id": 7}, 3]}'
-    assert await server_that(LISTING_PATH, Answer(200, body)).listing() == {
+    assert await server_that(ADAPTERS.listing, Answer(200, body)).listing() == {
         "base": "",
         "a@1": "/a/1",
     }
@@ -38,7 +41,7 @@ async def test_a_listing_says_where_each_adapter_is_from() -> None:
 )
 async def test_what_is_no_listing_says_nothing(answer: Answer) -> None:
     with pytest.raises(Unavailable):
-        await server_that(LISTING_PATH, answer).listing()
+        await server_that(ADAPTERS.listing, answer).listing()
 
 
 @pytest.mark.parametrize(
@@ -52,16 +55,16 @@ async def test_what_is_no_listing_says_nothing(answer: Answer) -> None:
     ],
 )
 async def test_a_refusal_is_told_in_the_words_of_the_server(body: bytes, words: str) -> None:
-    refused = await server_that(LOAD_PATH, Answer(400, body)).load("a@1", "/a/1")
+    refused = await server_that(ADAPTERS.load, Answer(400, body)).load("a@1", "/a/1")
     assert refused == f"base-0 answers 400: {words}"
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
 async def test_a_server_that_is_busy_has_refused_nothing(status: int) -> None:
     with pytest.raises(Unavailable):
-        await server_that(LOAD_PATH, Answer(status, b"")).load("a@1", "/a/1")
+        await server_that(ADAPTERS.load, Answer(status, b"")).load("a@1", "/a/1")
 
 
 @pytest.mark.parametrize("status", [200, 404])
 async def test_what_is_gone_already_is_as_good_as_unloaded(status: int) -> None:
-    await server_that(UNLOAD_PATH, Answer(status, b"")).unload("a@1")
+    await server_that(ADAPTERS.unload, Answer(status, b"")).unload("a@1")

@@ -12,6 +12,7 @@ from reconciler.core.identifiers import CommitSha, Digest
 from reconciler.core.kinds.lora import Lora
 from reconciler.core.rendering.lora import adapter_path
 from reconciler.core.rollouts.adapters import Shelf
+from reconciler.core.rollouts.loadables import Loadable
 from reconciler.core.rollouts.runtimes import Answering
 from reconciler.core.rollouts.states import Target
 from reconciler.engine.equipping import Rack
@@ -23,7 +24,10 @@ pytestmark = pytest.mark.looptime
 LORA = Lora.model_validate({"server": "base", "alias": "support", "path": "/adapters/{digest}"})
 V1 = Target("v1", Digest("sha256:" + "1" * 64), CommitSha("1" * 40))
 NAME = "support@111111111111"
-SHELF = Shelf("team-a", LORA, Answering({"app": "base"}, 8000, NAME), {NAME: V1.build}, frozenset())
+ADAPTERS = Loadable.of_adapter(LORA, {"v1": V1.build})
+SHELF = Shelf(
+    "team-a", ADAPTERS, Answering({"app": "base"}, 8000, NAME), {NAME: V1.build}, frozenset()
+)
 HERE = adapter_path(LORA, V1.build)
 ELSEWHERE = HERE.replace("11111", "22222")
 

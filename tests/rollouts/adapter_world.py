@@ -14,7 +14,8 @@ from typing import Any
 
 import aiohttp
 
-from reconciler.core.rendering.lora import ADAPTER_HEADER, MODEL_HEADER, adapter_of
+from reconciler.core.rendering.aliases import mark_of
+from reconciler.core.rendering.lora import ADAPTER_HEADER, MODEL_HEADER
 from reconciler.core.rendering.release import ROLLOUT_LABEL
 from reconciler.sandbox.model_servers.adapters import completion
 from tests.engine.lora_world import SERVER, SERVER_MODEL, STEPS, adapters, digest, named
@@ -73,7 +74,7 @@ class RealAdapters(RealTraffic):
 
     async def shares(self) -> dict[str, int]:
         backends = (await self.route())["spec"]["rules"][-1]["backendRefs"]
-        return {BY_NAME[adapter_of(ref)]: ref["weight"] for ref in backends if ref["weight"]}
+        return {BY_NAME[mark_of(ref)]: ref["weight"] for ref in backends if ref["weight"]}
 
     async def _ask_by_clock(
         self,

@@ -13,7 +13,7 @@ from reconciler.core.kinds.rollout import Cohort
 from reconciler.core.kinds.serving import Signals
 from reconciler.core.ledger import Applied, Entry
 from reconciler.core.manifests import Manifest
-from reconciler.core.rendering.lora import adapter_of
+from reconciler.core.rendering.aliases import mark_of
 from reconciler.core.rollouts.adapters import AdapterRoutes, shelf_of
 from reconciler.core.rollouts.placing import Placement
 from reconciler.core.rollouts.runtimes import Answering, Found, Loaded
@@ -66,7 +66,7 @@ def rules(unit: Unit) -> Any:
 
 def weights(rule: Any) -> dict[str, int]:
     assert {backend["name"] for backend in rule["backendRefs"]} == {"fraud-detector"}
-    return {adapter_of(backend): backend["weight"] for backend in rule["backendRefs"]}
+    return {mark_of(backend): backend["weight"] for backend in rule["backendRefs"]}
 
 
 def entry_of(manifest: Manifest) -> Entry:
@@ -137,7 +137,7 @@ def test_only_what_is_ours_and_named_nowhere_is_surplus(desired: DesiredState, u
     now = ROUTES.position(unit, at(FIVE), Found(loaded=BOTH)).unit
     shelf = shelf_of(desired, desired.rollouts["support"], [V1], entries(now))
     assert shelf.digests == {ONE: V1.build}
-    assert shelf.path(ONE) == f"/adapters/{DIGEST.removeprefix('sha256:')}"
+    assert shelf.source(ONE) == f"/adapters/{DIGEST.removeprefix('sha256:')}"
     surplus = [TWO, "support@0123456789ab", "support", "supports@0123456789ab", "other@1"]
     assert list(filter(shelf.is_surplus, surplus)) == ["support@0123456789ab"]
 

@@ -38,7 +38,7 @@ KINDS: Mapping[str, type[Declaration]] = MappingProxyType(
 )
 """Every kind by the name that documents give in `kind`."""
 
-DECLARED_ONLY = frozenset({AgentScope, Prompt, Role})
+DECLARED_ONLY = frozenset({AgentScope, Role})
 """Kinds that are checked and kept, and do not yet change anything in a cluster."""
 
 __all__ = [

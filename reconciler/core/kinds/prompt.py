@@ -1,6 +1,7 @@
 """Kind Prompt: versioned prompt text, rolled out and audited as a model version is.
 
-Separate from Model because the text itself is in Git; its digest is its identity.
+Separate from Model because the text itself is in Git; its digest is its identity. The invariant: a
+prompt is served by replicas that run already, and asked for by a name of its own.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from pydantic import Field, JsonValue, field_validator
 
 from reconciler.core.identifiers import Digest
 from reconciler.core.kinds.common import Declaration, Part, unique
-from reconciler.core.kinds.scalars import DnsLabel, Text
+from reconciler.core.kinds.lora import ModelAlias
+from reconciler.core.kinds.scalars import DnsLabel, Maybe, Text
 from reconciler.core.manifests import digest_of
 
 
@@ -30,15 +32,27 @@ class PromptVersion(Part):
         return digest_of(self.text.encode())
 
 
+class PromptServing(Part):
+    """Who is given the prompt, and how callers ask for it."""
+
+    server: DnsLabel
+    """Name of the Rollout whose replicas take the prompt: of the model that it is written for, of
+    runtime deployment, and in the namespace and all the clusters of the Rollout of the prompt."""
+    alias: ModelAlias
+    """Name by which callers ask for the prompt, in the header `x-prompt`."""
+
+
 class PromptSpec(Part):
-    """Owner and versions of the prompt."""
+    """Owner, versions and serving of the prompt."""
 
     owner: DnsLabel
     """Team that answers for the prompt."""
     model: DnsLabel
     """Name of the Model that it is written for."""
     versions: tuple[PromptVersion, ...] = Field(min_length=1)
-    """Versions of the text."""
+    """Versions of the text. Keep those that a rollout may go back to."""
+    serving: Maybe[PromptServing] = None
+    """Who is given the prompt; needed to roll it out, and only kept on record when left out."""
 
     @field_validator("versions")
     @classmethod
@@ -47,6 +61,9 @@ class PromptSpec(Part):
     ) -> tuple[PromptVersion, ...]:
         return unique(versions, name=lambda version: version.name)
 
+    def version(self, name: str) -> PromptVersion | None:
+        return next((version for version in self.versions if version.name == name), None)
+
 
 class Prompt(Declaration):
     """Versioned prompt text."""
@@ -54,4 +71,4 @@ class Prompt(Declaration):
     kind: Literal["Prompt"]
     """What this document declares."""
     spec: PromptSpec
-    """Owner and versions of the prompt."""
+    """Owner, versions and serving of the prompt."""

@@ -1,4 +1,4 @@
-"""Kind Rollout: which version of a model runs where, and how it gets there.
+"""Kind Rollout: which version of a model or of a prompt runs where, and how it gets there.
 
 Separate from Model, so that changing what runs is a change of one line in one file. The
 invariant: a canary exposes more with every weight and ends with all of the traffic.
@@ -157,8 +157,12 @@ class GivenApproval(Part):
 class RolloutSpec(Part):
     """Which version runs where, and how it gets there."""
 
-    model: DnsLabel
-    """Name of the Model."""
+    model_config = ConfigDict(json_schema_extra=one_of("model", "prompt"))
+
+    model: DnsLabel = ""
+    """Name of the Model that is rolled out."""
+    prompt: DnsLabel = ""
+    """Name of the Prompt that is rolled out, instead of a model."""
     version: DnsLabel
     """Name of one of its versions."""
     namespace: DnsLabel
@@ -178,6 +182,20 @@ class RolloutSpec(Part):
     @classmethod
     def _refuse_repeated_gates(cls, gates: tuple[str, ...]) -> tuple[str, ...]:
         return unique(gates, name=lambda gate: gate)
+
+    @property
+    def subject(self) -> str:
+        """Name of what is rolled out."""
+        return self.model or self.prompt
+
+    @model_validator(mode="after")
+    def _require_one_subject(self) -> RolloutSpec:
+        if bool(self.model) is bool(self.prompt):
+            raise refusal(
+                "names a model and a prompt" if self.model else "names neither model nor prompt",
+                hint="name exactly one of model and prompt",
+            )
+        return self
 
     @model_validator(mode="after")
     def _require_askers(self) -> RolloutSpec:

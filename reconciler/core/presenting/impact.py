@@ -193,7 +193,7 @@ def _models(units: list[_Pair], before: DesiredState | None, after: DesiredState
     for state in filter(None, (before, after)):
         for name, rollout in state.rollouts.items():
             if UnitName(f"rollout/{name}") in names:
-                yield rollout.spec.model
+                yield rollout.spec.subject
 
 
 def _rollouts(before: DesiredState | None, after: DesiredState) -> Iterator[RolloutImpact]:
@@ -210,7 +210,8 @@ def _rollouts(before: DesiredState | None, after: DesiredState) -> Iterator[Roll
 def _way(rollout: Rollout) -> tuple[object, ...]:
     """All but the approvals that were given: those change no way, and are told by the plan."""
     spec = rollout.spec
-    return spec.model, spec.version, spec.waves, spec.strategy, spec.gates, spec.on_failure
+    named = spec.model, spec.prompt, spec.version
+    return *named, spec.waves, spec.strategy, spec.gates, spec.on_failure
 
 
 def _rollout(
@@ -221,7 +222,7 @@ def _rollout(
     goes = new is not None and old is not None and gradual(strategy) is not None
     return RolloutImpact(
         rollout=found.name,
-        model=spec.model,
+        model=spec.subject,
         before=old.spec.version if old else "",
         after=new.spec.version if new else "",
         clusters=tuple(sorted(cluster for (cluster, _), _ in state.places_of(found.name))),

@@ -120,11 +120,12 @@ def rollout_view(
     moves: Sequence[Note],
 ) -> RolloutView:
     mark, headline = standing_of(rollout, status)
-    model = desired.models.get(rollout.spec.model)
+    spec = rollout.spec
+    subject = desired.models.get(spec.model) or desired.prompts.get(spec.prompt)
     lanes = tuple(_lanes(rollout, desired, state)) if state and state.stable else ()
     return RolloutView(
         name=rollout.name,
-        team=model.metadata.labels.get("team", "") if model else "",
+        team=subject.metadata.labels.get("team", "") if subject else "",
         mark=mark,
         headline=headline,
         status=status,

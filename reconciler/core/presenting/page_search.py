@@ -78,8 +78,9 @@ def _models(needle: str, desired: DesiredState | None, sight: Sight) -> Iterator
 def _rollouts(needle: str, desired: DesiredState | None, sight: Sight) -> Iterator[Hit]:
     for name, rollout in desired.rollouts.items() if desired else ():
         spec = rollout.spec
-        if sight.rollout(name) and _holds(needle, (name, spec.model, spec.namespace)):
-            yield Hit(name, f"{spec.model} {spec.version} in {spec.namespace}", f"/rollouts/{name}")
+        if sight.rollout(name) and _holds(needle, (name, spec.subject, spec.namespace)):
+            words = f"{spec.subject} {spec.version} in {spec.namespace}"
+            yield Hit(name, words, f"/rollouts/{name}")
 
 
 def _clusters(needle: str, stack: Haystack) -> Iterator[Hit]:

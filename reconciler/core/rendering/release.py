@@ -1,4 +1,4 @@
-"""Release: one version of a model, as one rollout runs it in one cluster.
+"""Release: one version of a model or a prompt, as one rollout runs it in one cluster.
 
 Separate because every renderer reads the same values under the same names. The invariant: names
 and selectors hold rollout and version and nothing that changes without them, so that two versions
@@ -11,7 +11,7 @@ import hashlib
 from dataclasses import dataclass
 
 from reconciler.core.identifiers import UnitName
-from reconciler.core.kinds import API_GROUP, Model, Rollout
+from reconciler.core.kinds import API_GROUP, Model, Prompt, Rollout
 from reconciler.core.kinds.model import ModelVersion
 from reconciler.core.kinds.repository import Defaults
 from reconciler.core.kinds.serving import Container, GatewayReference
@@ -30,7 +30,8 @@ _LONGEST_NAME = 63
 class Release:
     """What renderers read. `repository` is the name of the Repository document.
 
-    `server` is the model of the Rollout that `serving.lora` names; None for other runtimes.
+    `server` is the model of the Rollout whose replicas load an adapter or a prompt. `prompt` is
+    what is rolled out where it is one; model and version are then those of its server.
     """
 
     repository: str
@@ -40,6 +41,12 @@ class Release:
     defaults: Defaults
     gateway: GatewayReference | None
     server: Model | None = None
+    prompt: Prompt | None = None
+
+    @property
+    def subject(self) -> Model | Prompt:
+        """What is rolled out."""
+        return self.prompt or self.model
 
     @property
     def unit(self) -> UnitName:
@@ -95,7 +102,7 @@ class Release:
 
     def _identity(self) -> JsonObject:
         return {
-            "app.kubernetes.io/name": self.model.name,
+            "app.kubernetes.io/name": self.subject.name,
             "app.kubernetes.io/instance": self.rollout.name,
             "app.kubernetes.io/component": "model-server",
             "app.kubernetes.io/managed-by": "fairlead",
@@ -104,12 +111,12 @@ class Release:
         }
 
     def _labels(self) -> JsonObject:
-        """The model's own labels, and those that identify it and us."""
+        """The subject's own labels, and those that identify it and us."""
         return {
-            **self.model.metadata.labels,
+            **self.subject.metadata.labels,
             **self._identity(),
             "app.kubernetes.io/part-of": self.repository,
-            OWNER_LABEL: self.model.spec.owner,
+            OWNER_LABEL: self.subject.spec.owner,
             **unit_labels(self.repository, self.unit),
         }
 

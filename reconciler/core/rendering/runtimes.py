@@ -15,8 +15,9 @@ from reconciler.core.rendering.availability import disruption_budget, service_ac
 from reconciler.core.rendering.deployment import deployment
 from reconciler.core.rendering.kserve import disruption_budget as shared_disruption_budget
 from reconciler.core.rendering.kserve import inference_service
-from reconciler.core.rendering.lora import adapter_route
+from reconciler.core.rendering.lora import render_adapter
 from reconciler.core.rendering.networking import http_route, stable_service, version_service
+from reconciler.core.rendering.prompts import render_prompt
 from reconciler.core.rendering.release import Release
 
 Renderer: TypeAlias = Callable[[Release], tuple[JsonObject, ...]]
@@ -24,7 +25,8 @@ Renderer: TypeAlias = Callable[[Release], tuple[JsonObject, ...]]
 
 def render(release: Release, source: Source) -> tuple[Manifest, ...]:
     """The objects that the release needs, in no particular order."""
-    bodies = RUNTIMES[release.model.spec.serving.runtime](release)
+    renderer = RUNTIMES[release.model.spec.serving.runtime]
+    bodies = renderer(release) if release.prompt is None else render_prompt(release)
     return tuple(manifest_of(body, source) for body in bodies)
 
 
@@ -43,15 +45,6 @@ def _render_deployment(release: Release) -> tuple[JsonObject, ...]:
     return tuple(bodies)
 
 
-def _render_lora(release: Release) -> tuple[JsonObject, ...]:
-    """The adapter itself is no object: the daemon has the server load it."""
-    assert release.server is not None, "the caller has found it"
-    route = release.server.spec.serving.route
-    if route is None or release.gateway is None:
-        return ()
-    return (adapter_route(release, route, release.gateway),)
-
-
 def _render_kserve(release: Release) -> tuple[JsonObject, ...]:
     bodies = [service_account(release), inference_service(release)]
     if release.replicas > 1:
@@ -60,6 +53,6 @@ def _render_kserve(release: Release) -> tuple[JsonObject, ...]:
 
 
 RUNTIMES: Mapping[str, Renderer] = MappingProxyType(
-    {"deployment": _render_deployment, "kserve": _render_kserve, "lora": _render_lora}
+    {"deployment": _render_deployment, "kserve": _render_kserve, "lora": render_adapter}
 )
 """Renderers by the name that `serving.runtime` gives."""

@@ -88,7 +88,7 @@ class InferenceServices:
         return Positioned(replace(unit, manifests={**unit.manifests, moved.key: moved}), missing)
 
     def answering(self, desired: DesiredState, rollout: Rollout, target: Target) -> Answering:
-        container = desired.models[rollout.spec.model].spec.serving.container
+        container = desired.model_of(rollout).spec.serving.container
         assert container is not None, "checked by Serving for this runtime"
         labels = {INFERENCE_SERVICE_LABEL: rollout.name, VERSION_LABEL: target.version}
         return Answering(labels, container.port)

@@ -94,7 +94,7 @@ def rollout_status(
     spec = rollout.spec
     return RolloutStatus(
         rollout=rollout.name,
-        model=spec.model,
+        model=spec.subject,
         namespace=spec.namespace,
         wanted=spec.version,
         phase=state.phase,

@@ -19,7 +19,7 @@ from reconciler.core.rollouts.states import Target
 
 
 class Loaded(NamedTuple):
-    """An adapter that the replicas behind a Service have loaded, or a version of an
+    """An adapter or prompt that the replicas behind a Service have loaded, or a version of an
     InferenceService that is up."""
 
     namespace: str
@@ -51,12 +51,14 @@ class Positioned:
 class Answering:
     """Who answers for a version: pods with these labels, on this port.
 
-    `adapter` is what they know the version by; empty where they serve that version alone.
+    `adapter` is what they know the version by, be it a prompt's; empty where they serve that
+    version alone. `field` of a request's body names it, where no gateway marks the request.
     """
 
     labels: Mapping[str, str]
     port: int
     adapter: str = ""
+    field: str = "model"
 
 
 class Runtime(Protocol):

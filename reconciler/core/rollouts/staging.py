@@ -26,15 +26,20 @@ from reconciler.core.rollouts.traffic import NO_TRAFFIC
 from reconciler.core.rollouts.version_objects import VersionObjects
 
 RUNTIMES: Mapping[str, Runtime] = MappingProxyType(
-    {"deployment": VersionObjects(), "kserve": InferenceServices(), "lora": AdapterRoutes()}
+    {
+        "deployment": VersionObjects(),
+        "kserve": InferenceServices(),
+        "lora": AdapterRoutes(),
+        "prompt": AdapterRoutes(),
+    }
 )
-"""By the name that `serving.runtime` gives."""
+"""By the name that `serving.runtime` gives; prompts are like adapters."""
 
 NOTHING_LOADED: Mapping[Place, frozenset[Loaded]] = MappingProxyType({})
 
 
 def runtime_name(desired: DesiredState, rollout: Rollout) -> str:
-    return desired.models[rollout.spec.model].spec.serving.runtime
+    return "prompt" if rollout.spec.prompt else desired.model_of(rollout).spec.serving.runtime
 
 
 def runtime_of(desired: DesiredState, rollout: Rollout) -> Runtime:

@@ -68,7 +68,7 @@ class VersionObjects:
         return Positioned(_positioned(unit, where, found.entries))
 
     def answering(self, desired: DesiredState, rollout: Rollout, target: Target) -> Answering:
-        container = desired.models[rollout.spec.model].spec.serving.container
+        container = desired.model_of(rollout).spec.serving.container
         assert container is not None, "checked by Serving for this runtime"
         labels = {ROLLOUT_LABEL: rollout.name, VERSION_LABEL: target.version}
         return Answering(labels, container.port)

@@ -123,7 +123,7 @@ class StatePages:
             seen = [r for name, r in sorted(desired.rollouts.items()) if ask.sight.rollout(name)]
             lines = rollout_lines(seen, desired, self._facts.standpoint())
         busy = sorted(lines, key=lambda found: found.mark.tone not in ("bad", "active"))
-        models = {name: r.spec.model for name, r in desired.rollouts.items()} if desired else {}
+        models = {name: r.spec.subject for name, r in desired.rollouts.items()} if desired else {}
         values = {**_paged(tuple(busy), ask), "models": models}
         return Sheet("rollouts.html", "Rollouts", "rollouts", values)
 
