@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -86,10 +87,13 @@ class StandIn:
         return sum(one.method == method and part in one.path for one in self.asked)
 
     @contextmanager
-    def serving(self) -> Iterator[StandIn]:
+    def serving(self, tls: ssl.SSLContext | None = None) -> Iterator[StandIn]:
         server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self.answer))
         server.daemon_threads = True
-        self._answers.url = f"http://127.0.0.1:{server.server_address[1]}{PREFIX}"
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
+        scheme = "http" if tls is None else "https"
+        self._answers.url = f"{scheme}://127.0.0.1:{server.server_address[1]}{PREFIX}"
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         try:

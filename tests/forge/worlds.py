@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,27 @@ from .accounts import APP_ID, INSTALLATION
 from .description import github_description
 from .github import StandIn
 from .npm_packages import NoPackage
+
+
+class HandClock:
+    """A clock that a test moves, and that any thread may read."""
+
+    def __init__(self) -> None:
+        self._gone = 0.0
+        self._start = datetime.now(UTC)
+
+    def now(self) -> datetime:
+        return self._start + timedelta(seconds=self._gone)
+
+    def monotonic(self) -> float:
+        return self._gone
+
+    async def sleep(self, seconds: float) -> None:
+        self.forward(seconds)
+
+    def forward(self, seconds: float) -> None:
+        self._gone += seconds
+
 
 TOKEN = "ghp_canary0123456789abcdefghijklmnopqrst"
 PERSON = "fairlead-bot"
