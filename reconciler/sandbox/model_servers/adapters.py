@@ -32,7 +32,7 @@ class Adapters:
 
     def load(self, request: Mapping[str, object]) -> str:
         """What vLLM says of it. Raises ServingRefusal."""
-        name, path = _text(request, "lora_name"), _text(request, "lora_path")
+        name, path = text_of(request, "lora_name"), text_of(request, "lora_path")
         if name == self._base or (name in self._paths and not request.get("load_inplace")):
             raise ServingRefusal(
                 HTTPStatus.BAD_REQUEST, f"The lora adapter '{name}' has already been loaded."
@@ -42,7 +42,7 @@ class Adapters:
 
     def unload(self, request: Mapping[str, object]) -> str:
         """Raises ServingRefusal."""
-        name = _text(request, "lora_name")
+        name = text_of(request, "lora_name")
         if self._paths.pop(name, None) is None:
             raise ServingRefusal(
                 HTTPStatus.NOT_FOUND, f"The lora adapter '{name}' cannot be found."
@@ -63,7 +63,7 @@ class Adapters:
 
         The text depends on the adapter's path and the prompt, so that a wrong adapter shows.
         """
-        name = _text(request, "model")
+        name = text_of(request, "model")
         if name != self._base and name not in self._paths:
             raise ServingRefusal(HTTPStatus.NOT_FOUND, f"The model `{name}` does not exist.")
         prompt = str(request.get("prompt", ""))
@@ -97,7 +97,8 @@ def completion(path: str, prompt: str) -> str:
     return hashlib.sha256(f"{path}\0{prompt}".encode()).hexdigest()[:12]
 
 
-def _text(request: Mapping[str, object], field: str) -> str:
+def text_of(request: Mapping[str, object], field: str) -> str:
+    """A field that must be a text. Raises ServingRefusal."""
     value = request.get(field)
     if not isinstance(value, str) or not value:
         raise ServingRefusal(HTTPStatus.BAD_REQUEST, f"{field} must be provided")

@@ -1,4 +1,4 @@
-"""One replica of one version over HTTP: the Open Inference Protocol, vLLM's adapters, metrics.
+"""One replica of one version over HTTP: the Open Inference Protocol, adapters, prompts, metrics.
 
 Separate from its listening socket, which comes and goes with the pod. Invariant: every answer
 tells the version that gave it, and a request that was begun is answered.
@@ -21,15 +21,23 @@ from reconciler.sandbox.errors import SandboxError
 from reconciler.sandbox.model_servers.adapters import Adapters, ServingRefusal
 from reconciler.sandbox.model_servers.faults import Faults, draws_of
 from reconciler.sandbox.model_servers.inference import answer, labels_of, rows_of
+from reconciler.sandbox.model_servers.prompts import GivenPrompt, Prompts
 from reconciler.sandbox.model_servers.scoring import ScoringModel
 from reconciler.sandbox.model_servers.signals import Signals
 
 VERSION_HEADER = "x-model-version"
 ADAPTER_HEADER = "x-model-adapter"
 """In a request, which adapter is to answer, whatever its body says; in an answer, who did."""
+PROMPT_HEADER = "x-prompt-version"
+"""The same for prompts."""
+PROMPT_FIELD = "prompt_version"
+"""The same in a request's body, where there is no such header."""
+PROMPT_DIGEST_HEADER = "x-prompt-sha256"
+"""In an answer, the digest of the prompt that it was given after."""
 METRICS_TYPE = "text/plain; version=0.0.4"
 
 Respond: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.Response]]
+Infer: TypeAlias = Callable[[JsonObject, GivenPrompt, Faults], web.Response]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +58,7 @@ class Replica:
         self._model = ScoringModel.named(identity.model)
         self._signals = Signals(identity.model, identity.version)
         self._adapters = Adapters(identity.model)
+        self._prompts = Prompts()
         self._draws = draws_of(identity.name)
         model = f"/v2/models/{identity.model}"
         self._answers: Mapping[tuple[str, str], Respond] = {
@@ -65,6 +74,9 @@ class Replica:
             ("POST", "/v1/completions"): self._counted(self._complete),
             ("POST", "/v1/load_lora_adapter"): self._load,
             ("POST", "/v1/unload_lora_adapter"): self._unload,
+            ("GET", "/v1/prompts"): self._listed_prompts,
+            ("POST", "/v1/load_prompt"): self._load_prompt,
+            ("POST", "/v1/unload_prompt"): self._unload_prompt,
         }
 
     async def respond(self, request: web.BaseRequest) -> web.Response:
@@ -76,7 +88,7 @@ class Replica:
         response.headers[VERSION_HEADER] = self._identity.version
         return response
 
-    def _counted(self, infer: Callable[[JsonObject, Faults], web.Response]) -> Respond:
+    def _counted(self, infer: Infer) -> Respond:
         """With the faults, and in the metrics. What a client did wrong is not counted."""
 
         async def respond(request: web.BaseRequest) -> web.Response:
@@ -85,6 +97,8 @@ class Replica:
             if adapter := request.headers.get(ADAPTER_HEADER):
                 body["model"] = adapter
             model = self._adapters.answering(body.get("model"))
+            named = request.headers.get(PROMPT_HEADER) or str(body.get(PROMPT_FIELD, ""))
+            prompt = self._prompts.answering(named)
             try:
                 faults = Faults.parse(self.fault)
             except SandboxError as error:
@@ -92,18 +106,21 @@ class Replica:
             if faults.delay:
                 await asyncio.sleep(faults.delay)
             if self._draws.random() < faults.errors:
-                self._signals.failed(model, time.perf_counter() - began)
+                self._signals.failed(model, prompt.name, time.perf_counter() - began)
                 raise ServingRefusal(HTTPStatus.INTERNAL_SERVER_ERROR, "a fault was asked for")
-            response = infer(body, faults)
-            self._signals.succeeded(model, time.perf_counter() - began)
+            response = infer(body, prompt, faults)
+            if prompt.name:
+                response.headers[PROMPT_HEADER] = prompt.name
+                response.headers[PROMPT_DIGEST_HEADER] = prompt.sha256
+            self._signals.succeeded(model, prompt.name, time.perf_counter() - began)
             return response
 
         return respond
 
-    def _infer(self, body: JsonObject, faults: Faults) -> web.Response:
+    def _infer(self, body: JsonObject, prompt: GivenPrompt, faults: Faults) -> web.Response:
         scores = [self._model.score(row, shift=faults.drift) for row in rows_of(body)]
         for score in scores:
-            self._signals.scored(score)
+            self._signals.scored(score, prompt.name)
         flipped = [self._draws.random() < faults.wrong for _ in scores]
         identity = self._identity
         return _json(
@@ -116,8 +133,9 @@ class Replica:
             )
         )
 
-    def _complete(self, body: JsonObject, _: Faults) -> web.Response:
-        adapter, completed = self._adapters.complete(body)
+    def _complete(self, body: JsonObject, prompt: GivenPrompt, _: Faults) -> web.Response:
+        question = prompt.before(str(body.get("prompt", "")))
+        adapter, completed = self._adapters.complete({**body, "prompt": question})
         response = _json(completed)
         response.headers[ADAPTER_HEADER] = adapter
         return response
@@ -153,6 +171,17 @@ class Replica:
 
     async def _unload(self, request: web.BaseRequest) -> web.Response:
         return web.Response(text=self._adapters.unload(await _body(request)))
+
+    async def _listed_prompts(self, _: web.BaseRequest) -> web.Response:
+        return _json(self._prompts.listing())
+
+    async def _load_prompt(self, request: web.BaseRequest) -> web.Response:
+        self._prompts.load(await _body(request))
+        return _json({})
+
+    async def _unload_prompt(self, request: web.BaseRequest) -> web.Response:
+        self._prompts.unload(await _body(request))
+        return _json({})
 
 
 async def _nothing(request: web.BaseRequest) -> web.Response:

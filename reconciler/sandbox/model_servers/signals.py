@@ -13,12 +13,13 @@ SCORE_EDGES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 
 class Signals:
-    """Counters of one replica, from 0 when it begins. `model` may be an adapter of it."""
+    """Counters of one replica, from 0 when it begins. `model` may be an adapter of it, and `prompt`
+    is the name of a prompt, or empty."""
 
     def __init__(self, model: str, version: str) -> None:
         self._registry = CollectorRegistry()
         self._version = version
-        labels = ("model", "version")
+        labels = ("model", "version", "prompt")
         self._succeeded = Counter(
             "model_infer_request_success",
             "Requests that were answered.",
@@ -41,20 +42,22 @@ class Signals:
             (*labels, "signal"),
             buckets=SCORE_EDGES,
             registry=self._registry,
-        ).labels(model, version, "score")
+        )
+        self._model = model
+        self._scores.labels(model, version, "", "score")
         for metric in (self._succeeded, self._failed, self._seconds):
-            metric.labels(model, version)
+            metric.labels(model, version, "")
 
-    def succeeded(self, model: str, seconds: float) -> None:
-        self._succeeded.labels(model, self._version).inc()
-        self._seconds.labels(model, self._version).observe(seconds)
+    def succeeded(self, model: str, prompt: str, seconds: float) -> None:
+        self._succeeded.labels(model, self._version, prompt).inc()
+        self._seconds.labels(model, self._version, prompt).observe(seconds)
 
-    def failed(self, model: str, seconds: float) -> None:
-        self._failed.labels(model, self._version).inc()
-        self._seconds.labels(model, self._version).observe(seconds)
+    def failed(self, model: str, prompt: str, seconds: float) -> None:
+        self._failed.labels(model, self._version, prompt).inc()
+        self._seconds.labels(model, self._version, prompt).observe(seconds)
 
-    def scored(self, score: float) -> None:
-        self._scores.observe(score)
+    def scored(self, score: float, prompt: str) -> None:
+        self._scores.labels(self._model, self._version, prompt, "score").observe(score)
 
     def text(self) -> bytes:
         return generate_latest(self._registry)
