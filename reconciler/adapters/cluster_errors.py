@@ -23,9 +23,9 @@ from reconciler.core.errors import (
     Immutable,
     Invalid,
     Missing,
+    Outdated,
     Refused,
     Throttled,
-    Transient,
     Unavailable,
 )
 from reconciler.core.manifests import JsonObject
@@ -152,7 +152,7 @@ def _conflict(answer: JsonObject, *, text: str) -> FairleadError:
     if "precondition" in str(answer.get("message")):
         return Refused(text, hint="the object was replaced meanwhile; plan again")
     # Lost races for the same resource version or quota: the next attempt sees the new state.
-    return Transient(text)
+    return Outdated(text)
 
 
 def _missing(answer: JsonObject, *, doing: str) -> Missing:

@@ -30,7 +30,7 @@ from reconciler.adapters.cluster_memory_schema import (
     has_generation,
     unfit_fields,
 )
-from reconciler.core.errors import Cause, Conflict, Immutable, Invalid, Transient
+from reconciler.core.errors import Cause, Conflict, Immutable, Invalid, Outdated
 from reconciler.core.identifiers import ObjectKey
 from reconciler.core.manifests import JsonObject, JsonValue
 from reconciler.ports import Clock
@@ -82,7 +82,7 @@ class ObjectStore:
     def apply(
         self, key: ObjectKey, wanted: JsonObject, *, owner: Owner, force: bool, dry_run: bool
     ) -> JsonObject:
-        """Server-side apply. Raises Conflict, Immutable, Invalid, or Transient."""
+        """Server-side apply. Raises Conflict, Immutable, Invalid, or Outdated."""
         before = self._objects.get(key)
         base = before or _NEW
         _check_version(base, wanted)
@@ -192,7 +192,7 @@ def _desired_part(body: JsonObject) -> JsonObject:
 def _check_version(base: Stored, wanted: JsonObject) -> None:
     asked = cast(JsonObject, wanted["metadata"]).get("resourceVersion")
     if asked is not None and base is not _NEW and asked != base.metadata["resourceVersion"]:
-        raise Transient("the object has been modified; apply to the latest version")
+        raise Outdated("the object has been modified; apply to the latest version")
 
 
 def _check_change(key: ObjectKey, before: JsonObject, after: JsonObject) -> None:

@@ -4,6 +4,7 @@
     ├── Transient            try again later, by itself
     │   ├── Unavailable      nobody answered, or answered 5xx
     │   ├── Throttled        429; carries the wait the server asked for
+    │   ├── Outdated         409; somebody else wrote the object meanwhile
     │   ├── Expired          410; the watch or page token is too old, list again
     │   └── LeadershipLost   another daemon writes to this cluster now
     └── Terminal             the same call will fail the same way
@@ -59,6 +60,10 @@ class Throttled(Transient):
         super().__init__(message)
         self.retry_after = retry_after
         """Seconds."""
+
+
+class Outdated(Transient):
+    code = "outdated"
 
 
 class Expired(Transient):

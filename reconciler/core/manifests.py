@@ -42,6 +42,9 @@ COMMIT_ANNOTATION = "fairlead.dev/commit"
 SOURCE_ANNOTATION = "fairlead.dev/source"
 """`path:line` of the document that declares this object."""
 
+BACKENDS_ANNOTATION = "fairlead.dev/backends"
+"""On the HTTPRoute of a rollout: the backends that we name in it, and nobody else's."""
+
 ON_IMMUTABLE_ANNOTATION = "fairlead.dev/on-immutable"
 """Set to `replace` by people: the object may be deleted and made anew when a change needs it."""
 

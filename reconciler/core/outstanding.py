@@ -17,9 +17,10 @@ from reconciler.core.audit.records import Reason
 from reconciler.core.desired import DesiredState, Unit
 from reconciler.core.diffing import NOTHING_OWNED
 from reconciler.core.identifiers import ClusterName, CommitSha, Digest, ObjectKey, UnitName
-from reconciler.core.ledger import Entry, Ledger, Standing, UnitState
+from reconciler.core.ledger import Applied, Entry, Ledger, Standing, UnitState
 from reconciler.core.manifests import Manifest, digest_of
 from reconciler.core.plans import Waiting, WaitReason
+from reconciler.core.route_sharing import is_shared, stands
 from reconciler.core.snapshots import ClusterSnapshot, LiveObject
 
 NO_OBJECTS = digest_of(b"[]")
@@ -301,8 +302,17 @@ def as_left(manifest: Manifest, entry: Entry | None, live: LiveObject | None) ->
         and entry.applied is not None
         and live is not None
         and entry.applied.manifest.digest == manifest.digest
-        and entry.applied.observed == live.owned
+        and stands_as_applied(entry.applied, live)
     )
+
+
+def stands_as_applied(applied: Applied, live: LiveObject) -> bool:
+    """Whether what is ours in the object is as our last write left it."""
+    if applied.observed == live.owned:
+        return True
+    # What others add to the lists of a route takes these from us, and is no drift of ours.
+    may_be_shared = live.owned != NOTHING_OWNED and is_shared(applied.manifest)
+    return may_be_shared and stands(applied, live.body)
 
 
 def _declared(key: ObjectKey, units: Mapping[UnitName, Unit]) -> bool:

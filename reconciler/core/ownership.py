@@ -22,6 +22,7 @@ import orjson
 
 from reconciler.core.identifiers import Digest
 from reconciler.core.manifests import (
+    BACKENDS_ANNOTATION,
     COMMIT_ANNOTATION,
     FIELD_MANAGER,
     SOURCE_ANNOTATION,
@@ -39,8 +40,8 @@ Trail: TypeAlias = "tuple[()] | tuple[Trail, str]"
 
 NOTHING_OWNED: Final = digest_of(b"fairlead.dev: no field of this object is ours")
 
-PROVENANCE: Final = frozenset({COMMIT_ANNOTATION, SOURCE_ANNOTATION})
-"""Annotations that say where an object came from; they follow a change and never are one."""
+PROVENANCE: Final = frozenset({BACKENDS_ANNOTATION, COMMIT_ANNOTATION, SOURCE_ANNOTATION})
+"""Annotations that say what we wrote and whence; they follow a change and never are one."""
 
 _PROVENANCE_FIELDS: Final = frozenset(f"f:{name}" for name in PROVENANCE)
 

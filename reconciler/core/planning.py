@@ -37,6 +37,7 @@ from reconciler.core.plans import (
     Waiting,
     WaitReason,
 )
+from reconciler.core.route_sharing import is_shared, own_backends, own_part
 from reconciler.core.snapshots import LiveObject
 
 
@@ -202,7 +203,7 @@ def _writes(candidate: Candidate, accepted: Accepted | None, head: CommitSha) ->
         force=accepted.forced if accepted else False,
     )
     if live is not None and accepted is not None and accepted.body is not None:
-        fields, hidden = field_changes(live.body, accepted.body)
+        fields, hidden = field_changes(*_shown(candidate, live.body, accepted.body))
         same = live.owned == owned_digest(accepted.body)
         whole = replace(
             whole,
@@ -218,6 +219,18 @@ def _writes(candidate: Candidate, accepted: Accepted | None, head: CommitSha) ->
         _write(candidate, stone, live, head), action=Action.UPDATE, wave=Wave.TIGHTENING
     )
     return (narrowed, whole)
+
+
+def _shown(
+    candidate: Candidate, before: JsonObject, after: JsonObject
+) -> tuple[JsonObject, JsonObject]:
+    """Both states without what of a shared object is none of ours."""
+    desired, previous = candidate.desired, candidate.previous
+    assert desired is not None
+    if not is_shared(desired):
+        return before, after
+    own = own_backends(desired.body, previous.body if previous else None, before)
+    return own_part(before, own), own_part(after, own)
 
 
 def _write(

@@ -20,6 +20,7 @@ from reconciler.core.identifiers import ObjectKey
 from reconciler.core.ledger import Applied, Entry
 from reconciler.core.manifests import FIELD_MANAGER, JsonObject
 from reconciler.core.ordering import wave_of
+from reconciler.core.outstanding import stands_as_applied
 from reconciler.core.plans import Action, Change
 from reconciler.core.problems import printable
 from reconciler.core.snapshots import LiveObject
@@ -120,7 +121,7 @@ class Corrector:
         if entry is None or entry.applied is None:
             return None
         live = self._session.observer.get(key)
-        as_left = live is not None and live.owned == entry.applied.observed
+        as_left = live is not None and stands_as_applied(entry.applied, live)
         return None if as_left else entry.applied
 
     def _must_wait(self, key: ObjectKey) -> bool:

@@ -29,11 +29,13 @@ from reconciler.core.identifiers import ClusterName, CommitSha, Digest, UnitName
 from reconciler.core.ledger import Applied, Entry, LedgerUpdate
 from reconciler.core.manifests import JsonObject
 from reconciler.core.plans import Action, Change
+from reconciler.core.route_sharing import is_shared
 from reconciler.core.snapshots import LiveObject, is_being_deleted, uid_of
 from reconciler.engine.books import Books
 from reconciler.engine.concurrency import bounded
 from reconciler.engine.previewing import CONCURRENCY, object_to_apply
 from reconciler.engine.sessions import ClusterSession
+from reconciler.engine.sharing import apply_shared
 from reconciler.ports import Clock
 
 CHUNK = 256
@@ -198,6 +200,8 @@ class Performer:
 
     async def _apply(self, session: ClusterSession, change: Change) -> LiveObject:
         assert change.desired is not None
+        if is_shared(change.desired):
+            return session.observer.absorb(await apply_shared(session, change))
         body = object_to_apply(change.desired, change.commit)
         stored = await session.cluster.apply(body, dry_run=False, force=change.force)
         return session.observer.absorb(stored)

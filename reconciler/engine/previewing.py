@@ -12,7 +12,9 @@ from typing import cast
 from reconciler.core.errors import Conflict, Immutable, Missing, Refused
 from reconciler.core.field_paths import declares
 from reconciler.core.identifiers import ClusterName, CommitSha, ObjectKey
+from reconciler.core.ledger import Applied
 from reconciler.core.manifests import (
+    BACKENDS_ANNOTATION,
     COMMIT_ANNOTATION,
     ON_CONFLICT_ANNOTATION,
     SOURCE_ANNOTATION,
@@ -21,6 +23,7 @@ from reconciler.core.manifests import (
 )
 from reconciler.core.outstanding import Candidate, Outstanding
 from reconciler.core.planning import Accepted, Preview, Rejected
+from reconciler.core.route_sharing import is_shared, last_applied, mark_of, shared
 from reconciler.core.snapshots import live_object
 from reconciler.engine.concurrency import bounded, together
 from reconciler.ports import Cluster
@@ -33,11 +36,21 @@ MOST_CAUSES = 5
 """Causes that are told in words. A refused object may have hundreds."""
 
 
-def object_to_apply(manifest: Manifest, commit: CommitSha) -> JsonObject:
-    """The manifest with the annotations that say where it comes from."""
-    return manifest.with_provenance(
-        {COMMIT_ANNOTATION: commit, SOURCE_ANNOTATION: str(manifest.source)}
-    )
+def object_to_apply(
+    manifest: Manifest,
+    commit: CommitSha,
+    *,
+    applied: Applied | None = None,
+    live: JsonObject | None = None,
+) -> JsonObject:
+    """The manifest with the annotations that say where it comes from, and, where others may keep
+    parts in the object, with those that they have in `live`. `applied` was the last of ours.
+    """
+    provenance = {COMMIT_ANNOTATION: commit, SOURCE_ANNOTATION: str(manifest.source)}
+    if not is_shared(manifest):
+        return manifest.with_provenance(provenance)
+    ours = manifest.with_provenance({**provenance, BACKENDS_ANNOTATION: mark_of(manifest.body)})
+    return shared(ours, last_applied(applied, live), live) if live else ours
 
 
 async def preview(
@@ -63,7 +76,12 @@ async def preview(
 
 async def _ask(cluster: Cluster, candidate: Candidate, head: CommitSha) -> Preview:
     assert candidate.desired is not None
-    body = object_to_apply(candidate.desired, candidate.commit(head))
+    body = object_to_apply(
+        candidate.desired,
+        candidate.commit(head),
+        applied=candidate.entry.applied if candidate.entry else None,
+        live=candidate.live.body if candidate.live else None,
+    )
     forced = False
     try:
         try:
