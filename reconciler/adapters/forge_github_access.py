@@ -49,7 +49,7 @@ class Exchange(Protocol):
 class TokenAccess:
     """The holder of a token, which a file holds."""
 
-    installed = False
+    app_id: int | None = None
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -71,9 +71,8 @@ class TokenAccess:
 class AppAccess:
     """An installation of an App, which gets a token for an hour by its private key."""
 
-    installed = True
-
     def __init__(self, app: GitHubApp, repository: str, clock: Clock) -> None:
+        self.app_id: int | None = app.id
         self._app = app
         self._name = repository.partition("/")[2]
         self._clock = clock

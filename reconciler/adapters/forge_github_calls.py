@@ -25,7 +25,7 @@ from reconciler import __version__
 from reconciler.adapters.forge_github_access import AppAccess, TokenAccess
 from reconciler.adapters.forge_github_errors import error_in, said_in, spent_until, wait_in
 from reconciler.adapters.tls_trust import trusting
-from reconciler.core.errors import Forbidden, Misconfigured, Throttled, Unavailable
+from reconciler.core.errors import Forbidden, Invalid, Misconfigured, Throttled, Unavailable
 from reconciler.ports import Clock
 
 Json: TypeAlias = dict[str, Any]
@@ -77,8 +77,9 @@ class GitHubCalls:
             )
 
     @property
-    def as_app(self) -> bool:
-        return self._access.installed
+    def app_id(self) -> int | None:
+        """None for the holder of a token."""
+        return self._access.app_id
 
     def get(self, path: str, *, doing: str, **query: str | int) -> Any:
         return self._authorised("GET", self._address(path, query), None, doing)[0]
@@ -178,7 +179,7 @@ class GitHubCalls:
         doing: str,
     ) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body. An error of the library holds the request, so none leaves."""
-        data = None if body is None else orjson.dumps(body)
+        data = None if body is None else _encoded(body, doing)
         end = self._clock.monotonic() + CALL_SECONDS
         raw = bytearray()
         try:
@@ -275,6 +276,14 @@ def _session(ca_file: Path | None, seconds: float) -> Any:
 def _certificates_of_the_system() -> str | bool:
     paths = ssl.get_default_verify_paths()
     return paths.cafile or paths.capath or True
+
+
+def _encoded(body: Mapping[str, Any], doing: str) -> bytes:
+    try:
+        return orjson.dumps(body)
+    except TypeError:
+        # Such as a name of a file that is not in UTF-8.
+        raise Invalid(f"cannot {doing}: it holds text that is not Unicode") from None
 
 
 def _decoded(raw: bytes) -> Any:

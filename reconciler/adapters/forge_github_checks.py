@@ -63,7 +63,7 @@ class GitHubChecks:
             self._put_run(check)
         except Forbidden as error:
             # Check runs are for Apps; of an App without the permission somebody should know.
-            if self._calls.as_app:
+            if self._calls.app_id is not None:
                 raise
             self._may_run = False
             _log.info("forge.no_check_runs", reason=error.message)
@@ -89,8 +89,14 @@ class GitHubChecks:
         path = f"{self._place}/commits/{check.commit}/check-runs"
         told = self._calls.get(path, doing=doing, check_name=check.name, filter="latest")
         with reading(doing):
-            ours = [run for run in told["check_runs"] if _is_ours(run)]
+            ours = [run for run in told["check_runs"] if self._is_ours(run)]
             return max(ours, key=lambda run: int(run["id"]), default=None)
+
+    def _is_ours(self, run: Json) -> bool:
+        """Anybody may copy the mark; a run of another App is refused to us, and would stop us."""
+        app = self._calls.app_id
+        marked = str(run["external_id"] or "").startswith(_MARK)
+        return marked and (app is None or run["app"]["id"] == app)
 
     def _begin(self, check: Check, mark: str) -> None:
         first, *more = _batches(check)
@@ -190,8 +196,3 @@ def _mark(check: Check) -> str:
         (check.state.value, check.title, check.summary, check.text, check.annotations, check.url)
     )
     return _MARK + hashlib.sha256(said.encode()).hexdigest()[:32]
-
-
-def _is_ours(run: Json) -> bool:
-    """GitHub lets nobody change a run of another App, so a false mark gains nothing but a 403."""
-    return str(run["external_id"] or "").startswith(_MARK)

@@ -123,6 +123,7 @@ class Answers:
         status = "completed" if conclusion else run.fields.get("status", "queued")
         told |= {"external_id": "", **given, "id": run.id}
         told |= {"status": status, "conclusion": conclusion}
+        told["app"]["id"] = run.app
         told["output"] |= {
             "title": output.get("title"),
             "summary": output.get("summary"),

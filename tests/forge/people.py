@@ -57,6 +57,7 @@ class Reviewed:
 @dataclass
 class Run:
     id: int
+    app: int
     fields: dict[str, Any]
     annotations: list[dict[str, Any]] = field(default_factory=list)
 

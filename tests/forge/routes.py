@@ -137,7 +137,7 @@ class Routes:
         return 200, self._answers.permission(login, self._people.permissions[login])
 
     def _run(self, _: Operation, __: dict[str, str], body: Json) -> tuple[int, Json]:
-        made = Run(next(self._people.ids), dict(body))
+        made = Run(next(self._people.ids), APP_ID, dict(body))
         made.annotations += body.get("output", {}).get("annotations", [])
         self._people.runs.append(made)
         return 201, self._answers.run(made)

@@ -121,12 +121,12 @@ async def test_an_app_without_the_permission_is_told_so_every_time(
             await app.put_check(CHECK)
 
 
-async def test_a_run_of_another_app_with_our_name_is_left_alone(
+async def test_s11_a_run_of_another_app_with_our_name_and_mark_is_left_alone(
     server: StandIn, app: GitHubForge
 ) -> None:
     await app.put_check(replace(CHECK, state=CheckState.RUNNING))
     theirs = server.people.runs[0]
-    theirs.fields["external_id"] = "somebody-else"
+    theirs.app = 666
     await app.put_check(CHECK)
     assert theirs.fields["status"] == "in_progress"
     assert len(server.people.runs) == 2

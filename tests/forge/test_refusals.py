@@ -215,6 +215,12 @@ async def test_an_answer_of_another_form_is_unavailable_or_empty(
             assert isinstance(error, Unavailable | Missing | Forbidden)  # noqa: PT017
 
 
+async def test_text_that_is_not_unicode_is_invalid(server: StandIn, person: GitHubForge) -> None:
+    number = server.people.open(HEAD, base=BASE)
+    with pytest.raises(Invalid, match="not Unicode"):
+        await person.put_comment(number, "\udcff", known=None)
+
+
 async def test_an_app_gets_one_token_for_the_one_repository(
     server: StandIn, app: GitHubForge, clock: HandClock
 ) -> None:
