@@ -15,6 +15,7 @@ class Answer:
     status: int
     body: bytes
     headers: dict[str, str]
+    set_cookies: tuple[str, ...] = ()
 
     @property
     def json(self) -> dict[str, object]:
@@ -60,4 +61,5 @@ async def ask(
     [start] = [message for message in sent if message["type"] == "http.response.start"]
     content = b"".join(m.get("body", b"") for m in sent if m["type"] == "http.response.body")
     shown = {name.decode(): value.decode() for name, value in start["headers"]}
-    return Answer(start["status"], content, shown)
+    cookies = tuple(v.decode() for n, v in start["headers"] if n.decode().lower() == "set-cookie")
+    return Answer(start["status"], content, shown, cookies)

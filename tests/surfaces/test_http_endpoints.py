@@ -34,7 +34,7 @@ async def test_the_only_route_that_does_not_read_is_the_webhook() -> None:
     methods = {route.path: route.methods for route in routes if isinstance(route, Route)}
     assert len(methods) == len(routes)
     assert methods.pop("/hooks/git") == {"POST"}
-    assert set(methods) == {"/livez", "/readyz", "/metrics", "/status"}
+    assert set(methods) == {"/", "/livez", "/readyz", "/metrics", "/status"}
     assert all(allowed == {"GET", "HEAD"} for allowed in methods.values())
 
 
