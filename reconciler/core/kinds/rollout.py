@@ -154,14 +154,19 @@ class GivenApproval(Part):
     """Role of the approver, one of those that the step or the gate names."""
 
 
+def _is_left_out(name: str) -> bool:
+    """Such a name is in no record of a decision either, or the record could not be read again."""
+    return not name
+
+
 class RolloutSpec(Part):
     """Which version runs where, and how it gets there."""
 
     model_config = ConfigDict(json_schema_extra=one_of("model", "prompt"))
 
-    model: DnsLabel = ""
+    model: DnsLabel = Field(default="", exclude_if=_is_left_out)
     """Name of the Model that is rolled out."""
-    prompt: DnsLabel = ""
+    prompt: DnsLabel = Field(default="", exclude_if=_is_left_out)
     """Name of the Prompt that is rolled out, instead of a model."""
     version: DnsLabel
     """Name of one of its versions."""
