@@ -36,9 +36,13 @@ class Sight:
         return self.labelled(found.metadata.labels if found else {})
 
     def rollout(self, name: str) -> bool:
-        """Whoever sees the model sees its rollouts."""
+        """Whoever sees the model or the prompt sees its rollouts."""
         found = self.desired.rollouts.get(name) if self.desired else None
-        return self.model(found.spec.model) if found else self.everything
+        if self.desired is None or found is None:
+            return self.everything
+        if prompt := self.desired.prompts.get(found.spec.prompt):
+            return self.labelled(prompt.metadata.labels)
+        return self.model(found.spec.model)
 
     def unit(self, name: UnitName) -> bool:
         if name.startswith(ROLLOUT_UNITS):

@@ -123,8 +123,8 @@ class StatePages:
             seen = [r for name, r in sorted(desired.rollouts.items()) if ask.sight.rollout(name)]
             lines = rollout_lines(seen, desired, self._facts.standpoint())
         busy = sorted(lines, key=lambda found: found.mark.tone not in ("bad", "active"))
-        models = {name: r.spec.subject for name, r in desired.rollouts.items()} if desired else {}
-        values = {**_paged(tuple(busy), ask), "models": models}
+        specs = {name: r.spec for name, r in desired.rollouts.items()} if desired else {}
+        values = {**_paged(tuple(busy), ask), "specs": specs}
         return Sheet("rollouts.html", "Rollouts", "rollouts", values)
 
     async def rollout(self, ask: Ask) -> Sheet:
