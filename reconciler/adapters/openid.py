@@ -60,6 +60,7 @@ class OpenIdProvider:
         groups_claim: str = "groups",
         ca_file: Path | None = None,
     ) -> None:
+        self._place = issuer
         self._issuer = issuer
         self._client_id = client_id
         self._clock = clock
@@ -190,13 +191,14 @@ class OpenIdProvider:
         now = self._clock.monotonic()
         if self._discovered is not None and now - self._discovered[0] < DISCOVERY_SECONDS:
             return self._discovered[1]
-        url = f"{self._issuer}{_WELL_KNOWN}"
+        url = f"{self._place}{_WELL_KNOWN}"
         found = await self._ask("GET", url, doing=f"read {url}")
-        if str(found.get("issuer", "")).rstrip("/") != self._issuer:
+        if str(found.get("issuer", "")).rstrip("/") != self._place:
             raise Misconfigured(
                 f"{url} is of the issuer {printable(str(found.get('issuer')), limit=200)}",
                 hint="set page.signIn.issuer to what the provider calls itself",
             )
+        # Tokens name it to the letter, and some issuers end with a slash.
         self._issuer = str(found["issuer"])
         self._discovered = (now, found)
         return found

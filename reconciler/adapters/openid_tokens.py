@@ -13,7 +13,7 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 from joserfc import jws, jwt
 from joserfc.errors import JoseError
@@ -127,7 +127,7 @@ def _check_times(claims: Mapping[str, Any], now: float) -> None:
     )
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
