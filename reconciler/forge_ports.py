@@ -19,7 +19,7 @@ from reconciler.core.change_requests import (
     Review,
     ReviewRecord,
 )
-from reconciler.core.identifiers import CommitSha
+from reconciler.core.identifiers import CommitSha, DocumentPath
 from reconciler.ports import Repository
 
 
@@ -31,6 +31,10 @@ class ProposedChanges(Repository, Protocol):
 
         Missing when the remote has none, Unavailable when nobody answers.
         """
+        ...
+
+    async def refs(self, prefix: str) -> Mapping[str, CommitSha]:
+        """The references of the remote that begin with `prefix`, as it has them now."""
         ...
 
     async def merged(self, base: CommitSha, head: CommitSha) -> CommitSha:
@@ -90,6 +94,20 @@ class Forge(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+class Proposer(Protocol):
+    """Writes to Git what people are to merge or to leave: never to the branch itself."""
+
+    async def propose(
+        self, branch: str, files: Mapping[DocumentPath, bytes], *, on: CommitSha, message: str
+    ) -> CommitSha:
+        """Push a commit on top of `on`, with these contents, to a branch of its own.
+
+        A branch of that name that already leads to these contents is left as it is, and its head
+        returned. Refused when it leads to others, or the remote does not take it.
+        """
+        ...
 
 
 class ReviewStore(Protocol):

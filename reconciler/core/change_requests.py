@@ -194,7 +194,9 @@ class ReviewRecord:
 
     `comment` is the id of the one comment that is ours. `answered` is the id of the newest comment
     that was looked at for commands. `trusted` is the head of a fork that a maintainer let be
-    planned against clusters. `announced` names what was told in a comment of its own, once.
+    planned against clusters. `announced` names what was told in a comment of its own, once. `shown`
+    is when the plan was first shown (RFC 3339), `rollouts` are those that it changes. `merged` is
+    the commit that merging made; when `done`, nothing more is to be told of it.
     """
 
     number: int
@@ -205,6 +207,10 @@ class ReviewRecord:
     answered: int = 0
     trusted: CommitSha | None = None
     announced: tuple[str, ...] = ()
+    shown: str = ""
+    rollouts: tuple[str, ...] = ()
+    merged: CommitSha | None = None
+    done: bool = False
 
 
 class MergeConflict(Terminal):

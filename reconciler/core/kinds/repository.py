@@ -21,6 +21,7 @@ from reconciler.core.kinds.scalars import (
     DnsLabel,
     Duration,
     Flag,
+    ForgeLogin,
     JsonPointer,
     KindName,
     LabelMap,
@@ -190,10 +191,24 @@ class ApprovalRule(Part):
 
 
 class Approvals(Part):
-    """When a commit needs approvals."""
+    """When a commit needs approvals, and who may give them."""
 
     wider_access: Maybe[ApprovalRule] = None
     """For a commit that gives anybody more access than before, a revert included."""
+    people: Mapping[Principal, tuple[ForgeLogin, ...]] = Field(default_factory=dict)
+    """Who has a role on the forge: the logins whose reviews count, by role.
+
+    A role that is not listed has nobody, so that what needs its approval waits.
+    """
+
+    def roles_of(self, login: str) -> frozenset[str]:
+        """The roles of a person; forges do not tell capital letters from small ones."""
+        wanted = login.casefold()
+        return frozenset(
+            role
+            for role, logins in self.people.items()
+            if wanted in {known.casefold() for known in logins}
+        )
 
 
 class Ownership(Part):

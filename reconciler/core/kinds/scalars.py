@@ -175,6 +175,16 @@ Principal: TypeAlias = Annotated[
         examples=("ml-researcher", "agent/eval-bot"),
     ),
 ]
+ForgeLogin: TypeAlias = Annotated[
+    str,
+    TextForm(
+        what="the login of a person on the forge",
+        pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$",
+        hint="write the name that the forge shows with an @ before it, without the @",
+        examples=("ada", "grace-hopper"),
+        longest=100,
+    ),
+]
 ModelVersionName: TypeAlias = Annotated[
     str,
     TextForm(
