@@ -62,7 +62,7 @@ def _imported(document: Mapping[str, Any]) -> KeySet:
     # Keys for encryption, and symmetric ones, are no business of ours.
     signing = [k for k in keys if k.get("use", "sig") == "sig" and k.get("kty") != "oct"]
     try:
-        return KeySet.import_key_set({"keys": signing})  # type: ignore[typeddict-item]
+        return KeySet.import_key_set({"keys": signing})
     except (JoseError, ValueError, TypeError, KeyError) as error:
         raise Unavailable(f"the provider's keys cannot be read: {type(error).__name__}") from None
 
