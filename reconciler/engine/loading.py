@@ -172,6 +172,8 @@ class Loader:
         place = stand.place
         shelf = self._shelf(stand)
         rack = self._racks.get(place)
+        if rack is not None and rack.shelf is not None:
+            shelf = shelf.remembering(rack.shelf)
         if rack is not None and rack.shelf is not None and not rack.shelf.is_beside(shelf):
             self._leave(rack, place)
             rack = None

@@ -14,6 +14,7 @@ from reconciler.core.outstanding import Place
 from reconciler.core.problems import Problem
 from reconciler.core.rollouts.courses import Course, Courses
 from reconciler.core.rollouts.relocating import applied_homes, relocation_problems
+from reconciler.core.rollouts.rewording import rewording_problems, serving_texts
 from reconciler.core.rollouts.runtimes import Loaded
 from reconciler.core.rollouts.staging import Staged
 from reconciler.core.rollouts.states import RolloutState
@@ -50,11 +51,15 @@ class Positions:
     def relocations(
         self, desired: DesiredState, accepted: DesiredState | None
     ) -> tuple[Problem, ...]:
-        """Rollouts that a commit would take away from where they serve."""
+        """Rollouts that a commit would take away from where they serve, or from what they say."""
         if not self._gradual:
             return ()
         ledgers = (self._books.ledger(name) for name in self._books.clusters)
-        return relocation_problems(desired, applied_homes(desired, ledgers, accepted=accepted))
+        homes = applied_homes(desired, ledgers, accepted=accepted)
+        return (
+            *relocation_problems(desired, homes),
+            *rewording_problems(desired, serving_texts(self.states())),
+        )
 
     def stands(self, course: Course) -> bool:
         return course.stands(self.states())

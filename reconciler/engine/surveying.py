@@ -29,6 +29,11 @@ from reconciler.core.rollouts.relocating import (
     declared_homes,
     relocation_problems,
 )
+from reconciler.core.rollouts.rewording import (
+    declared_texts,
+    rewording_problems,
+    serving_texts,
+)
 from reconciler.core.snapshots import ClusterSnapshot, FrozenSnapshot
 from reconciler.engine.fetching import Compiler, Invalid, verify_history
 from reconciler.engine.observing import ClusterObserver
@@ -65,7 +70,10 @@ async def compare(repository: Repository, *, base: CommitSha, head: CommitSha) -
     if isinstance(after, Invalid):
         return Survey(head, None, after.problems)
     one, other = before.compilation.state, after.compilation.state
-    if moved := relocation_problems(other, declared_homes(one)):
+    if moved := (
+        *relocation_problems(other, declared_homes(one)),
+        *rewording_problems(other, declared_texts(one)),
+    ):
         return Survey(head, None, (*after.problems, *moved))
     return Survey(head, intent_plan(one, other), after.problems)
 
@@ -113,18 +121,19 @@ class Surveyor:
             return Survey(head, None, (self._other_name(desired),))
         recorded = self._recorded
         homes = applied_homes(desired, recorded.ledgers.values(), accepted=in_force)
-        if moved := relocation_problems(desired, homes):
+        courses = Courses()
+        serving = serving_texts(courses.states(recorded.position.journal))
+        if moved := (
+            *relocation_problems(desired, homes),
+            *rewording_problems(desired, serving),
+        ):
             return Survey(head, None, (*result.problems, *moved))
-        staged = (
-            Courses()
-            .make(
-                desired,
-                recorded.position.journal,
-                recorded.ledgers,
-                now=self._clock.now().timestamp(),
-            )
-            .state
-        )
+        staged = courses.make(
+            desired,
+            recorded.position.journal,
+            recorded.ledgers,
+            now=self._clock.now().timestamp(),
+        ).state
         async with self._looking(staged, only) as views:
             made = await self._plan(staged, rules or desired.policy, views)
         return Survey(head, made, result.problems)

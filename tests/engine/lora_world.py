@@ -98,6 +98,8 @@ class LoraWorld(RolloutWorld):
     allows.
     """
 
+    label = "model_name"
+
     def __init__(self, *clusters: str, rate: float = 100.0, seed: int = 1) -> None:
         super().__init__(*clusters, rate=rate, seed=seed)
         self.loaded: dict[str, dict[str, str]] = defaultdict(dict)
@@ -141,13 +143,17 @@ class LoraWorld(RolloutWorld):
             del self._by_adapter[key]
         return found
 
+    def named(self, version: str) -> str:
+        """The name by which servers know a version."""
+        return named(version)
+
     def servers(self, cluster: str | None = None, name: str = "base") -> list[Replica]:
         present = self.replicas[ClusterName(cluster or self.names[0])].present()
         return sorted((one for one in present if one.name.startswith(f"{name}-")), key=str)
 
     def has(self, version: str, cluster: str | None = None) -> list[bool]:
         """Which servers have it."""
-        return [named(version) in self.loaded[one.uid] for one in self.servers(cluster)]
+        return [self.named(version) in self.loaded[one.uid] for one in self.servers(cluster)]
 
     def _is_ready(self, uid: str) -> bool:
         now = self.clock.monotonic()
@@ -186,12 +192,12 @@ class LoraWorld(RolloutWorld):
         if not up:
             return
         uid = self._random.choice(up).uid
-        if named(version) not in self.loaded[uid]:
+        if self.named(version) not in self.loaded[uid]:
             self.missed.append((self.clock.monotonic(), version))
             return
         failed = self._random.random() < self.errors.get(version, 0.0)
         self.answered[cluster, version, failed] += 1
-        self._by_adapter[uid, named(version), failed] += 1
+        self._by_adapter[uid, self.named(version), failed] += 1
 
     def _respond(self, asked: Asked) -> Answer | FairleadError | None:
         if asked.replica.name in self.silent:
@@ -214,7 +220,7 @@ class LoraWorld(RolloutWorld):
             name = f"model_infer_request_{metric}_total"
             lines.append(f"# TYPE {name} counter")
             lines += [
-                f'{name}{{model_name="{adapter}"}} {count}'
+                f'{name}{{{self.label}="{adapter}"}} {count}'
                 for (where, adapter, bad), count in self._by_adapter.items()
                 if where == uid and bad is failed
             ]
@@ -229,7 +235,10 @@ class LoraWorld(RolloutWorld):
 
     def _load(self, asked: Asked) -> Answer:
         body: Any = asked.body
-        name, path, uid = body["lora_name"], body["lora_path"], asked.replica.uid
+        return self.take(asked.replica.uid, body["lora_name"], body["lora_path"])
+
+    def take(self, uid: str, name: str, path: str) -> Answer:
+        """A server loads something, or says why it does not."""
         version = f"v{name.rpartition('@')[2][0]}"
         if version in self.refusals:
             return Answer(400, orjson.dumps({"error": {"message": self.refusals[version]}}))
@@ -242,8 +251,11 @@ class LoraWorld(RolloutWorld):
 
     def _unload(self, asked: Asked) -> Answer:
         body: Any = asked.body
-        name = body["lora_name"]
-        if self.loaded[asked.replica.uid].pop(name, None) is None:
+        return self.drop(asked.replica.uid, body["lora_name"])
+
+    def drop(self, uid: str, name: str) -> Answer:
+        """A server unloads something."""
+        if self.loaded[uid].pop(name, None) is None:
             return Answer(404, b'{"message": "cannot be found"}')
         self.served.append(("unload", f"v{name.rpartition('@')[2][0]}"))
         return Answer(200, b"Success")

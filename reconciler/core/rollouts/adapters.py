@@ -114,6 +114,13 @@ class Shelf:
             theirs.alias,
         )
 
+    def remembering(self, earlier: Shelf) -> Shelf:
+        """With the texts of versions that are needed still, and in the commit no longer."""
+        needed = frozenset(self.digests.values())
+        kept = {digest: t for digest, t in earlier.loadable.texts.items() if digest in needed}
+        texts = {**kept, **self.loadable.texts}
+        return replace(self, loadable=replace(self.loadable, texts=texts))
+
     def emptied(self, entries: Iterable[Entry]) -> Shelf:
         """The shelf when nothing of it is needed any more, but for what a route still names."""
         return replace(self, digests={}, routed=_routed(entries, self.loadable.server))
