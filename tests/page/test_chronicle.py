@@ -15,6 +15,7 @@ from reconciler.core.chronicle import Chronicle
 from reconciler.core.identifiers import ClusterName, CommitSha, UnitName
 from reconciler.engine.concurrency import first_of
 from reconciler.engine.notifying import NotifyingStore
+from reconciler.ports import Logged
 from reconciler.surfaces.page import chronicling
 from reconciler.surfaces.page.chronicling import Chronicler
 
@@ -95,6 +96,14 @@ async def test_the_past_and_what_another_daemon_wrote_are_read_in_order(
 
     await first_of(chronicler.run(store, clock), write())
     assert [story.first for story in chronicler.chronicle.commits()] == list(range(42, -1, -1))
+
+
+def test_a_bug_in_the_chronicle_does_not_concern_who_writes_the_log() -> None:
+    chronicler = Chronicler()
+    broken = replace(RECORD, time=None)  # type: ignore[arg-type]
+    chronicler([Logged(0, broken), Logged(1, None)])  # type: ignore[arg-type]
+    chronicler([Logged(chronicler.chronicle.size, RECORD)])
+    assert chronicler.chronicle.commit("a" * 40) is not None
 
 
 @pytest.mark.looptime

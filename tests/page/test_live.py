@@ -173,6 +173,24 @@ async def test_more_viewers_than_there_is_room_for_are_told_to_come_later(
         assert (await world.get("/live?page=/")).status == 503
 
 
+@pytest.mark.looptime
+async def test_a_bug_in_a_page_ends_neither_the_stream_nor_the_daemon() -> None:
+    world = PageWorld()
+    async with world.settled() as engine:
+        assert world.page is not None
+        running = asyncio.create_task(world.page.run())
+        stream = await opened(world, "/")
+        await stream.next()
+        [channel] = world.page._hub._channels.values()
+        working, channel.make = channel.make, make
+        await world.until_refused(engine, world.push({"apps/billing/one.yaml": b"kind: [oops\n"}))
+        await asyncio.sleep(2)
+        assert not running.done()
+        channel.make = working
+        assert b"was refused" in await stream.next()
+        running.cancel()
+
+
 async def test_only_live_pages_have_a_stream() -> None:
     world = PageWorld()
     await world.engine()

@@ -177,7 +177,6 @@ class Page:
             "repository": self._repository,
             "viewer": viewer,
             "theme": theme if theme in THEMES else "system",
-            "here": request.url.path + query,
             "back": quote(request.url.path + query, safe=""),
             "live": live,
             "refresh": REFRESH_SECONDS,

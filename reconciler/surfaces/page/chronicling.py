@@ -36,6 +36,14 @@ class Chronicler:
         self._behind = asyncio.Event()
 
     def __call__(self, records: Sequence[Logged]) -> None:
+        """Called by whoever writes the log, whom nothing that goes wrong here may concern."""
+        try:
+            self._hear(records)
+        except Exception:
+            log.exception("page.bug")
+            self._behind.set()
+
+    def _hear(self, records: Sequence[Logged]) -> None:
         for logged in records:
             if logged.index == self.chronicle.size:
                 self.chronicle.read(logged.index, logged.record)
@@ -49,6 +57,8 @@ class Chronicler:
                 await self._catch_up(audit, clock)
             except FairleadError as error:
                 log.warning("page.past_not_read", reason=error.message)
+            except Exception:
+                log.exception("page.bug")
             await first_of(self._behind.wait(), clock.sleep(LOOK_SECONDS))
 
     async def _catch_up(self, audit: AuditLog, clock: Clock) -> None:

@@ -34,6 +34,8 @@ from reconciler.surfaces.page.chronicling import Chronicler
 
 MOST_COMMITS = 500
 """Commits whose author and message are remembered."""
+MOST_EVIDENCE = 16
+"""Moves whose evidence is remembered, of some 50 kB each."""
 
 
 class Pulls(Protocol):
@@ -153,7 +155,7 @@ class Facts:
             seen = _evidence(note, logged.record)
             if seen is None:
                 return None
-            if len(self._moves) > MOST_COMMITS:
+            if len(self._moves) >= MOST_EVIDENCE:
                 self._moves.clear()
             self._moves[note.index] = seen
         return self._moves[note.index]

@@ -121,15 +121,23 @@ class Hub:
                 if not self._channels:
                     before = None
                     continue
-                now = self._revision()
-                if now != before:
-                    before = now
-                    for channel in list(self._channels.values()):
-                        await self._draw(channel)
+                before = await self._look(before)
         finally:
             self._closed = True
             for channel in self._channels.values():
                 channel.changed.set()
+
+    async def _look(self, before: object) -> object:
+        """Draw everything anew if something changed. A bug here must not end the daemon."""
+        try:
+            now = self._revision()
+            if now != before:
+                for channel in list(self._channels.values()):
+                    await self._draw(channel)
+        except Exception:
+            log.exception("page.bug")
+            return None
+        return now
 
     def _forget_unwatched(self) -> None:
         for key in [key for key, channel in self._channels.items() if not channel.viewers]:
