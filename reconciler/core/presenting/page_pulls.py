@@ -14,6 +14,7 @@ from reconciler.core.presenting.impact import Impact
 from reconciler.core.presenting.page_marks import CHECKS, Mark
 from reconciler.core.presenting.plan_view import PlanView
 from reconciler.core.problems import Problem
+from reconciler.core.reviewed import Reviewed, judged
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +53,41 @@ class PullFacts:
     def binds(self, approval: Approval) -> bool:
         """Whether an approval is of the plan as it is now."""
         return self.plan is not None and approval.plan == self.plan.digest
+
+
+def pull_facts(
+    request: PullRequest,
+    reviewed: Reviewed | None,
+    *,
+    approvals: tuple[Approval, ...] = (),
+    impact: Impact | None = None,
+) -> PullFacts:
+    """What the page shows of a pull request; `reviewed` is absent until it was looked at."""
+    if reviewed is None:
+        return PullFacts(request, approvals=approvals)
+    given = reviewed.consent(approvals, author=request.author)
+    judgement = judged(reviewed, given)
+    missing = tuple(map(str, given.missing))
+    return PullFacts(
+        request,
+        state=judgement.state,
+        title=judgement.title,
+        plan=reviewed.view,
+        approvals=approvals,
+        missing=missing,
+        problems=reviewed.problems,
+        trouble=reviewed.trouble,
+        hint=reviewed.hint,
+        offline=reviewed.offline,
+        impact=impact,
+        asked=Request(
+            head=reviewed.key.head,
+            base=reviewed.key.base,
+            waits=missing,
+            approved=tuple(approval.author for approval in approvals),
+            moved=given.moved,
+            problems=reviewed.problems,
+            offline=reviewed.offline,
+            fork=request.fork and reviewed.offline,
+        ),
+    )
