@@ -26,7 +26,16 @@ BY_NAME = {named(version): version for version in VERSIONS}
 
 
 class RealAdapters(RealTraffic):
-    """`answers` counts what users got: the version, or the status where there was none."""
+    """`answers` counts what users got: the version, or the status where there was none.
+
+    `asked_by` is the header in which users say what they ask for, `told_by` that of the answer in
+    which the server says what it was.
+    """
+
+    asked_by = MODEL_HEADER
+    told_by = ADAPTER_HEADER
+    model = "fraud"
+    by_name: Mapping[str, str] = BY_NAME
 
     def __init__(self, plane: Any) -> None:
         super().__init__(plane)
@@ -74,7 +83,7 @@ class RealAdapters(RealTraffic):
 
     async def shares(self) -> dict[str, int]:
         backends = (await self.route())["spec"]["rules"][-1]["backendRefs"]
-        return {BY_NAME[mark_of(ref)]: ref["weight"] for ref in backends if ref["weight"]}
+        return {self.by_name[mark_of(ref)]: ref["weight"] for ref in backends if ref["weight"]}
 
     async def _ask_by_clock(
         self,
@@ -91,23 +100,25 @@ class RealAdapters(RealTraffic):
 
     async def _ask(self, session: aiohttp.ClientSession, number: int) -> None:
         prompt = f"question {number}"
-        headers = {"Host": self.host, MODEL_HEADER: "fraud"}
+        headers = {"Host": self.host, self.asked_by: "fraud"}
         if number % 10 == 0:
             headers["x-cohort"] = "internal"
         try:
             async with session.post(
                 f"{self.plane.gateway_address}/v1/completions",
-                json={"model": "fraud", "prompt": prompt},
+                json={"model": self.model, "prompt": prompt},
                 headers=headers,
             ) as response:
                 content = await response.json(content_type=None)
-                status, adapter = response.status, response.headers.get(ADAPTER_HEADER, "")
+                status, adapter = response.status, response.headers.get(self.told_by, "")
         except (aiohttp.ClientError, OSError) as error:
             self.answers[type(error).__name__] += 1
             return
-        version = BY_NAME.get(adapter)
+        version = self.by_name.get(adapter)
         self.answers[version if status == 200 and version else str(status)] += 1
-        if version and content["choices"][0]["text"] != completion(
-            f"/adapters/{digest(version)}", prompt
-        ):
+        if version and content["choices"][0]["text"] != self.right(version, prompt):
             self.wrong.append(version)
+
+    def right(self, version: str, question: str) -> str:
+        """What a version answers."""
+        return completion(f"/adapters/{digest(version)}", question)

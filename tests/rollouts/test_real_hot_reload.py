@@ -1,4 +1,4 @@
-"""Adapters under real requests, through a real gateway, on servers that are never restarted."""
+"""Adapters and prompts under real requests, through a real gateway, on servers that stay up."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ import pytest
 
 from reconciler.core.rollouts.states import Phase
 from tests.rollouts.adapter_world import RealAdapters
+from tests.rollouts.prompt_world import RealPrompts
 
 
-@pytest.fixture
-async def world(gateway_plane) -> AsyncIterator[RealAdapters]:
-    made = RealAdapters(gateway_plane)
+@pytest.fixture(params=[RealAdapters, RealPrompts], ids=["adapter", "prompt"])
+async def world(request: pytest.FixtureRequest, gateway_plane) -> AsyncIterator[RealAdapters]:
+    made = request.param(gateway_plane)
     try:
         yield made
     finally:
         await made.close()
 
 
-async def test_an_adapter_is_swapped_without_a_dropped_or_wrong_answer(
+async def test_a_version_is_swapped_without_a_dropped_or_wrong_answer(
     world: RealAdapters,
 ) -> None:
     async with world.running() as engine:
