@@ -187,14 +187,19 @@ def _fetch_into(repository: pygit2.Repository, remote: Remote) -> CommitSha:
     head = remote.fetch(repository, have)
     if head == have:
         return head
+    readable(repository, head, place=f"the branch {printable(remote.branch)!r} of {remote}")
+    return head
+
+
+def readable(repository: pygit2.Repository, head: CommitSha, *, place: str) -> None:
+    """Raise Damaged or Missing unless the commit and its tree are there."""
     try:
         commit = repository[head]
         is_readable = isinstance(commit, pygit2.Commit) and commit.tree is not None
     except (KeyError, pygit2.GitError) as error:
         raise Damaged(f"commit {short(head)} arrived without its objects: {error}") from error
     if not is_readable:
-        raise Missing(f"the branch {printable(remote.branch)!r} of {remote} is not a commit")
-    return head
+        raise Missing(f"{place} is not a commit")
 
 
 def _publish(repository: pygit2.Repository, head: CommitSha) -> None:

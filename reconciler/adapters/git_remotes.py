@@ -7,6 +7,7 @@ and appear in no URL and no message; only the configured branch is asked for.
 
 from __future__ import annotations
 
+import copy
 import re
 import tempfile
 import threading
@@ -113,6 +114,35 @@ class Remote:
             raise Misconfigured(
                 f"a token for {self} would travel in the clear", hint="use an https:// URL"
             )
+
+    def at(self, reference: str) -> Remote:
+        """The same remote, asked for one reference of any kind.
+
+        Raises Misconfigured for what is no name of a single reference.
+        """
+        if not reference.startswith("refs/") or not pygit2.reference_is_valid_name(reference):
+            raise Misconfigured(f"{printable(reference)!r} is not a name of a reference")
+        other = copy.copy(self)
+        other.branch = other._reference = reference
+        return other
+
+    def references(self, repository: pygit2.Repository, prefix: str) -> dict[str, CommitSha]:
+        """What the remote has below `prefix`, without fetching any of it."""
+        callbacks = _Callbacks(self)
+        try:
+            if self.scheme is Scheme.LOCAL:
+                found = pygit2.Repository(self._path).references
+                heads = {name: str(found[name].resolve().target) for name in found}
+            else:
+                with self._session() as url:
+                    remote = repository.remotes.create_anonymous(url)
+                    remote.connect(callbacks=callbacks, proxy=True)
+                    heads = {str(h.name): str(h.oid) for h in remote.list_heads(connect=False)}
+        except FairleadError:
+            raise
+        except (pygit2.GitError, OSError, KeyError, ValueError) as error:
+            raise self.translated(error, secret=callbacks.secret) from None
+        return {name: CommitSha(sha) for name, sha in heads.items() if name.startswith(prefix)}
 
     def is_at(self, url: str) -> bool:
         """Whether `url`, which may be where a redirect led, is at the configured place."""

@@ -6,13 +6,14 @@ every call as the SQL store does, atomicity included, and forgets everything wit
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from reconciler.core.audit import merkle
 from reconciler.core.audit.encoding import decode, encode
 from reconciler.core.audit.pairing import paired
 from reconciler.core.audit.records import AuditRecord
+from reconciler.core.change_requests import ReviewRecord
 from reconciler.core.identifiers import ClusterName, ObjectKey, UnitName
 from reconciler.core.ledger import Entry, Ledger, LedgerUpdate, Position, UnitState
 from reconciler.ports import Head, Logged
@@ -30,6 +31,7 @@ class MemoryStateStore:
     _units: dict[ClusterName, dict[UnitName, UnitState]] = field(default_factory=dict)
     _position: Position = field(default_factory=Position)
     _checkpoints: dict[int, bytes] = field(default_factory=dict)
+    _reviews: dict[int, ReviewRecord] = field(default_factory=dict)
 
     async def append(
         self,
@@ -114,6 +116,12 @@ class MemoryStateStore:
 
     async def keep_checkpoint(self, size: int, note: bytes) -> None:
         self._checkpoints.setdefault(size, note)
+
+    async def reviews(self) -> Mapping[int, ReviewRecord]:
+        return dict(self._reviews)
+
+    async def keep_review(self, record: ReviewRecord) -> None:
+        self._reviews[record.number] = record
 
     async def close(self) -> None:
         """Nothing to let go of: what was written stays readable."""

@@ -12,7 +12,9 @@ from sys import intern
 from typing import TypeAlias
 
 import orjson
+from pydantic import TypeAdapter
 
+from reconciler.core.change_requests import ReviewRecord
 from reconciler.core.errors import Corrupt
 from reconciler.core.identifiers import (
     ClusterName,
@@ -53,6 +55,23 @@ def entry_row(cluster: ClusterName, entry: Entry) -> Row:
 
 def unit_row(cluster: ClusterName, state: UnitState) -> Row:
     return {"cluster": cluster, "unit": state.unit, "facts": orjson.dumps(state)}
+
+
+_REVIEW = TypeAdapter(ReviewRecord)
+
+
+def review_row(record: ReviewRecord) -> Row:
+    return {"number": record.number, "facts": orjson.dumps(record)}
+
+
+def read_review(facts: bytes) -> ReviewRecord:
+    try:
+        return _REVIEW.validate_json(bytes(facts))
+    except ValueError as error:
+        raise Corrupt(
+            f"what is remembered of a pull request cannot be read: {type(error).__name__}",
+            hint="run the release that wrote it, or restore the state database",
+        ) from error
 
 
 def position_row(position: Position) -> Row:

@@ -99,6 +99,14 @@ POSITION = Table(
     Column("facts", LargeBinary, nullable=False),
 )
 
+REVIEW = Table(
+    "review",
+    METADATA,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("facts", LargeBinary, nullable=False),
+)
+"""Came after the others, and earlier releases do not look at it: it needs no version of its own."""
+
 # INSERT OR REPLACE removes rows without firing a DELETE trigger, hence those on INSERT:
 # https://sqlite.org/lang_conflict.html
 _SQLITE_TRIGGERS = """
@@ -199,6 +207,8 @@ def prepare(connection: Connection, *, create: bool) -> None:
             f"the state database has schema version {version}, this release knows {VERSION}",
             hint="use the release that wrote it, or a newer one",
         )
+    if create:
+        REVIEW.create(connection, checkfirst=True)
 
 
 def _version(connection: Connection) -> int | None:

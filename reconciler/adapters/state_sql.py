@@ -10,20 +10,29 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from sqlalchemy import Connection, Engine, insert, select, text
+from sqlalchemy import Connection, Engine, delete, insert, select, text
 
 from reconciler.adapters import state_schema, state_tree
 from reconciler.adapters.state_connecting import engine_for, state_url, translated, writing
-from reconciler.adapters.state_rows import read_ledger, read_position
-from reconciler.adapters.state_schema import CHECKPOINT, ENTRY, LEAF, OPEN_INTENT, POSITION, UNIT
+from reconciler.adapters.state_rows import read_ledger, read_position, read_review, review_row
+from reconciler.adapters.state_schema import (
+    CHECKPOINT,
+    ENTRY,
+    LEAF,
+    OPEN_INTENT,
+    POSITION,
+    REVIEW,
+    UNIT,
+)
 from reconciler.adapters.state_writing import AppendCall, BatchWriter
 from reconciler.core.audit import merkle
 from reconciler.core.audit.encoding import decode
 from reconciler.core.audit.records import AuditRecord
+from reconciler.core.change_requests import ReviewRecord
 from reconciler.core.errors import Corrupt
 from reconciler.core.identifiers import ClusterName
 from reconciler.core.ledger import Ledger, LedgerUpdate, Position
@@ -181,6 +190,20 @@ class SqlStateStore:
                 is None
             ):
                 connection.execute(insert(CHECKPOINT).values(size=size, note=note))
+
+        await self._write(keep)
+
+    async def reviews(self) -> Mapping[int, ReviewRecord]:
+        def load(connection: Connection) -> Mapping[int, ReviewRecord]:
+            found = map(read_review, connection.scalars(select(REVIEW.c.facts)))
+            return {record.number: record for record in found}
+
+        return await self._read(load)
+
+    async def keep_review(self, record: ReviewRecord) -> None:
+        def keep(connection: Connection) -> None:
+            connection.execute(delete(REVIEW).where(REVIEW.c.number == record.number))
+            connection.execute(insert(REVIEW).values(**review_row(record)))
 
         await self._write(keep)
 
