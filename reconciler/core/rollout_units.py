@@ -90,6 +90,8 @@ class RenderedRollout:
     @property
     def gateway_route(self) -> Route | None:
         """The route by which requests come: that of the server, where there is one."""
+        if self.lacks_server:
+            return None
         return declared_as(Model, self.serving).spec.serving.route
 
     @property

@@ -99,6 +99,21 @@ spec:
   waves: [{clusters: {env: production}}]
   strategy: {canary: {steps: [{weight: 5%}, {weight: 100%}]}}
 """
+PROMPT = """\
+apiVersion: fairlead.dev/v1alpha1
+kind: Prompt
+metadata: {name: answers}
+spec:
+  owner: team-risk
+  model: fraud-detector
+  versions:
+  - {name: v1, text: Be brief.}
+  - {name: v2, text: Be brief and friendly.}
+  serving: {server: fraud-detector, alias: answers}
+"""
+PROMPT_ROLLOUT = ADAPTER_ROLLOUT.replace("model: support", "prompt: answers").replace(
+    "name: support", "name: answers"
+)
 
 
 def config_map(name: str, *, namespace: str = "team-risk", value: str = "1") -> str:

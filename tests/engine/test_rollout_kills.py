@@ -13,6 +13,7 @@ from reconciler.engine.looking import Instruments
 from tests.engine.lora_world import WAYS as ADAPTER_WAYS
 from tests.engine.lora_world import LoraWorld
 from tests.engine.mortality import Killed, Life, MortalCluster, MortalReplicas, MortalStore
+from tests.engine.prompt_world import PromptWorld
 from tests.engine.rollout_world import RolloutWorld
 
 pytestmark = pytest.mark.looptime
@@ -98,6 +99,30 @@ async def test_a_bad_adapter_is_taken_back_once_and_unloaded(seed: int) -> None:
         await world.until_serving(engine, "v1")
         await world.until(lambda: world.has("v2") == [False, False])
     assert world.ways["one"] in ([*ADAPTER_WAYS[:n], "v1"] for n in range(2, 5))
+    assert (world.missed, world.strays) == ([], [])
+    aborts = [r for r in await world.records() if r.verb is Verb.ROLLOUT and r.result == "abort"]
+    assert len(aborts) == 1
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_a_good_prompt_gets_there_and_no_request_meets_one_that_is_not_given(
+    seed: int,
+) -> None:
+    world = PromptWorld(seed=seed)
+    kills = await walk(world, seed)
+    assert world.ways["one"] == ADAPTER_WAYS, f"after {kills} kills"
+    assert (world.missed, world.strays) == ([], [])
+    assert all(len(texts) == 1 for texts in world.ever.values())
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_a_bad_prompt_is_taken_back_once_and_taken_away(seed: int) -> None:
+    world = PromptWorld(seed=seed)
+    world.errors["v2"] = 0.3
+    await walk(world, seed)
+    async with world.running() as engine:
+        await world.until_serving(engine, "v1")
+        await world.until(lambda: world.has("v2") == [False, False])
     assert (world.missed, world.strays) == ([], [])
     aborts = [r for r in await world.records() if r.verb is Verb.ROLLOUT and r.result == "abort"]
     assert len(aborts) == 1

@@ -7,6 +7,7 @@ import socket
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 import aiohttp
@@ -219,6 +220,39 @@ async def test_the_header_names_the_adapter_and_the_metrics_tell_it_apart(replic
         assert answer.headers["x-model-adapter"] == "support@2"
     assert (await replica.signals(only=("model", "support@1"))).requests == 0
     assert (await replica.signals(only=("model", "support@2"))).requests == 1
+
+
+async def test_prompts_come_and_go_and_are_told_with_their_digest(replica: Client) -> None:
+    one = {"prompt_name": "answers@1", "text": "Be brief."}
+    assert await replica.post("/v1/load_prompt", one) == (200, {})
+    assert (await replica.post("/v1/load_prompt", one))[0] == 400
+    assert (await replica.post("/v1/load_prompt", {"prompt_name": "answers@2"}))[0] == 400
+    listed = {"id": "answers@1", "sha256": sha256(b"Be brief.").hexdigest()}
+    assert await replica.get("/v1/prompts") == (200, {"data": [listed]})
+    assert (await replica.post("/v1/unload_prompt", one))[0] == 200
+    assert (await replica.post("/v1/unload_prompt", one))[0] == 404
+    assert await replica.get("/v1/prompts") == (200, {"data": []})
+
+
+async def test_a_request_is_answered_after_the_prompt_that_marks_it(replica: Client) -> None:
+    one = {"prompt_name": "answers@1", "text": "Be brief."}
+    await replica.post("/v1/load_prompt", one)
+    question = {"model": "fraud", "prompt": "hello"}
+    _, plain = await replica.post("/v1/completions", question)
+    _, by_body = await replica.post("/v1/completions", {**question, "prompt_version": "answers@1"})
+    url, marked = f"{replica.address}/v1/completions", {"x-prompt-version": "answers@1"}
+    async with replica.session.post(url, json=question, headers=marked) as response:
+        assert await response.json() == by_body
+        assert response.headers["x-prompt-version"] == "answers@1"
+        assert response.headers["x-prompt-sha256"] == sha256(b"Be brief.").hexdigest()
+    assert plain["choices"][0]["text"] == completion("fraud", "hello")
+    assert by_body["choices"][0]["text"] == completion("fraud", "Be brief.\nhello")
+    unknown = {**question, "prompt_version": "answers@2"}
+    assert (await replica.post("/v1/completions", unknown))[0] == 404
+    metrics = (await replica.text("/metrics")).decode()
+    counter = 'model_infer_request_success_total{model="fraud",prompt="%s",version="v1"} %d.0'
+    assert counter % ("", 1) in metrics
+    assert counter % ("answers@1", 2) in metrics
 
 
 async def test_a_request_that_was_begun_is_answered_when_the_pod_goes() -> None:
