@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -66,8 +67,9 @@ def demo_command(example: Path, keep: bool) -> None:
             for plane in pool.map(_started, planes.values()):
                 running.callback(plane.stop)
         click.echo(f"Both are ready after {narrator.elapsed:.1f} s.")
-        _play(directory, example, planes, narrator, running)
+        daemon = _play(directory, example, planes, narrator, running)
         _end(narrator)
+        _let_look(daemon)
 
 
 def _play(
@@ -76,7 +78,8 @@ def _play(
     planes: Mapping[str, ControlPlane],
     narrator: Narrator,
     running: ExitStack,
-) -> None:
+) -> DaemonProcess:
+    """Returns the daemon, which is ready again after the end of the story."""
     workshop = Workshop(directory, example=example)
     kubeconfigs = {name: plane.kubeconfig for name, plane in planes.items()}
     daemon = DaemonProcess(
@@ -95,6 +98,7 @@ def _play(
     Story(
         narrator, workshop=workshop, daemon=daemon, administrators=people, releases=releases
     ).play()
+    return daemon
 
 
 def _started(plane: ControlPlane) -> ControlPlane:
@@ -129,3 +133,11 @@ def _end(narrator: Narrator) -> None:
     click.echo("  fairlead sandbox up      a control plane of your own to try things on")
     click.echo("  fairlead validate DIR    check a config repository, offline")
     click.echo("  README.md                how to point Fairlead at your repository and clusters")
+
+
+def _let_look(daemon: DaemonProcess) -> None:
+    """Keep the page up while somebody looks; a pipe has nobody who could end it."""
+    click.echo()
+    click.echo(f"The status page, with all that happened: {click.style(daemon.page, bold=True)}")
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        click.pause("It is served until you press a key…")

@@ -71,14 +71,18 @@ class DaemonProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> DaemonProcess:
-        with self.log.open("wb") as log:
+        self.start()
+        return self
+
+    def start(self) -> None:
+        """Start it, or start it again; the log goes on."""
+        with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*_FAIRLEAD, "run", "--config", str(self.settings)],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
             )
-        return self
 
     def __exit__(
         self,
@@ -101,6 +105,11 @@ class DaemonProcess:
             self._process.wait()
 
     @property
+    def page(self) -> str:
+        """Address of the status page."""
+        return f"http://{self.address}/"
+
+    @property
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
@@ -113,6 +122,19 @@ class DaemonProcess:
                 return status
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             return None
+
+    def read_page(self, path: str) -> tuple[float, float]:
+        """Ask for a page as a browser does; returns its size in kB, and the seconds it took.
+
+        Raises StepFailed when it is not there.
+        """
+        began = time.monotonic()
+        try:
+            with urllib.request.urlopen(f"{self.page}{path}", timeout=10) as answer:  # noqa: S310
+                size = len(answer.read()) / 1000
+        except urllib.error.URLError as error:
+            raise StepFailed(f"the page {self.page}{path} cannot be read: {error}") from error
+        return size, time.monotonic() - began
 
     def until(self, so: Callable[[Status], bool], *, what: str, seconds: float = 45.0) -> Status:
         """Wait until the status is so. Raises StepFailed with the last one when it never is."""

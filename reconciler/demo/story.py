@@ -1,4 +1,4 @@
-"""The story of the demo: eleven steps, each of which proves what it tells.
+"""The story of the demo: twelve steps, each of which proves what it tells.
 
 Separate from the people and processes that play it (workshop.py, daemon_process.py, evidence.py).
 """
@@ -18,7 +18,7 @@ from reconciler.demo.narration import WIDTH, Narrator, StepFailed
 from reconciler.demo.releases import MODEL, NAMESPACE, ROLLOUT, Releases
 from reconciler.demo.workshop import Workshop
 
-STEPS = 11
+STEPS = 12
 CLUSTERS = ("staging", "production")
 
 
@@ -51,6 +51,7 @@ class Story:
         self._commit_what_the_server_refuses()
         self._list_the_log()
         self._verify_offline()
+        self._open_the_page()
 
     def _first_sync(self) -> str:
         self._tell.step("The daemon starts and brings both clusters to the first commit")
@@ -137,6 +138,16 @@ class Story:
         self._run("audit", "verify", str(forged), "--vkey", key, expect=1)
         self._tell.proof("the forgery was found")
 
+    def _open_the_page(self) -> None:
+        self._tell.step("The daemon starts again, and its read-only page shows how it all came")
+        self._daemon.start()
+        self._daemon.until(lambda status: bool(status["asDeclared"]), what="the start")
+        for path, what in _PAGES:
+            size, seconds = self._daemon.read_page(path)
+            self._tell.proof(
+                f"{what:<36} {self._daemon.page}{path}  {size:.0f} kB, {seconds:.2f} s"
+            )
+
     def _until_applied(self, sha: str, what: str) -> Status:
         def applied(status: Status) -> bool:
             if status["refused"] == sha:
@@ -193,6 +204,13 @@ def _forge(export: Path) -> None:
             return
     raise StepFailed("the export names no commit")
 
+
+_PAGES = (
+    ("", "every cluster, and what waits"),
+    ("rollouts/fraud-detector", "the rollout that was taken back"),
+    ("models/fraud-detector", "its versions, and who may use them"),
+    ("audit", "who changed what, and why"),
+)
 
 _COMMIT = re.compile(rb'"commit":"[0-9a-f]')
 
