@@ -67,6 +67,10 @@ class ClusterObserver:
     def __len__(self) -> int:
         return len(self._objects)
 
+    def unwatched(self, types: Iterable[GroupVersionKind]) -> frozenset[GroupVersionKind]:
+        """Those of the types of which nothing is known here."""
+        return frozenset(kind for kind in types if (kind.group, kind.kind) not in self._streams)
+
     async def watch_types(self, types: Iterable[GroupVersionKind]) -> None:
         """Make sure that these types are watched, and wait until each was listed or failed to be.
 

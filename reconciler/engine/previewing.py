@@ -54,9 +54,13 @@ def object_to_apply(
 
 
 async def preview(
-    clusters: Mapping[ClusterName, Cluster], work: Sequence[Outstanding], *, head: CommitSha
+    clusters: Mapping[ClusterName, Cluster],
+    work: Sequence[Outstanding],
+    *,
+    head: CommitSha,
+    limit: int = CONCURRENCY,
 ) -> dict[tuple[ClusterName, ObjectKey], Preview]:
-    """Dry-run every candidate that is to be written, in all clusters at once.
+    """Dry-run every candidate that is to be written, in all clusters at once, `limit` in each.
 
     Raises Transient when a server cannot be asked: then there is no plan, rather than half of one.
     """
@@ -68,7 +72,7 @@ async def preview(
             answers[item.cluster, candidate.key] = await _ask(cluster, candidate, head)
 
         written = [candidate for candidate in item.candidates if candidate.desired is not None]
-        await bounded(written, ask, limit=CONCURRENCY)
+        await bounded(written, ask, limit=limit)
 
     await together(ask_all(item) for item in work)
     return answers

@@ -37,7 +37,7 @@ from reconciler.core.rollouts.rewording import (
 from reconciler.core.snapshots import ClusterSnapshot, FrozenSnapshot
 from reconciler.engine.fetching import Compiler, Invalid, verify_history
 from reconciler.engine.observing import ClusterObserver
-from reconciler.engine.previewing import preview
+from reconciler.engine.previewing import CONCURRENCY, preview
 from reconciler.ports import Clock, Cluster, Repository
 
 NO_SETTINGS = "the settings do not say how to reach this cluster"
@@ -76,6 +76,31 @@ async def compare(repository: Repository, *, base: CommitSha, head: CommitSha) -
     ):
         return Survey(head, None, (*after.problems, *moved))
     return Survey(head, intent_plan(one, other), after.problems)
+
+
+async def whole_plan(
+    desired: DesiredState,
+    views: Sequence[ClusterView],
+    clusters: Mapping[ClusterName, Cluster],
+    *,
+    base: CommitSha | None,
+    rules: RepositorySpec,
+    limit: int = CONCURRENCY,
+) -> Plan:
+    """The plan for `desired`, with every object looked at and at most `limit` dry runs at once.
+
+    Raises Transient when a cluster fails in the middle of them.
+    """
+    work = outstanding(desired, views, every_object=True, retry_refused=True)
+    asked = [item for item in work if item.cluster in clusters]
+    previews = await preview(clusters, asked, head=desired.commit, limit=limit)
+    return plan(desired, base=base, rules=rules, views=views, work=work, previews=previews)
+
+
+def other_name(desired: DesiredState, name: str) -> Problem:
+    """What is wrong with a commit that calls its repository otherwise."""
+    message = f"the repository is named {desired.repository}, the settings say {name}"
+    return Problem(POLICY_PATH, Span(1, 1), "renamed", message, "keep metadata.name")
 
 
 class Surveyor:
@@ -118,7 +143,7 @@ class Surveyor:
             return Survey(head, None, result.problems)
         desired = result.compilation.state
         if desired.repository != self._name:
-            return Survey(head, None, (self._other_name(desired),))
+            return Survey(head, None, (other_name(desired, self._name),))
         recorded = self._recorded
         homes = applied_homes(desired, recorded.ledgers.values(), accepted=in_force)
         courses = Courses()
@@ -135,7 +160,9 @@ class Surveyor:
             now=self._clock.now().timestamp(),
         ).state
         async with self._looking(staged, only) as views:
-            made = await self._plan(staged, rules or desired.policy, views)
+            made = await whole_plan(
+                staged, views, self._clusters, base=accepted, rules=rules or desired.policy
+            )
         return Survey(head, made, result.problems)
 
     async def _accepted(self) -> DesiredState | None:
@@ -150,11 +177,6 @@ class Surveyor:
                 hint="plan with the release that accepted it",
             )
         return result.compilation.state
-
-    def _other_name(self, desired: DesiredState) -> Problem:
-        message = f"the repository is named {desired.repository}, the settings say {self._name}"
-        hint = "keep metadata.name"
-        return Problem(POLICY_PATH, Span(1, 1), "renamed", message, hint)
 
     @asynccontextmanager
     async def _looking(
@@ -192,17 +214,3 @@ class Surveyor:
             return FrozenSnapshot(name, stale=error.message)
         return FrozenSnapshot(name, observer, stale=observer.stale)
 
-    async def _plan(
-        self, desired: DesiredState, rules: RepositorySpec, views: Sequence[ClusterView]
-    ) -> Plan:
-        work = outstanding(desired, views, every_object=True, retry_refused=True)
-        asked = [item for item in work if item.cluster in self._clusters]
-        previews = await preview(self._clusters, asked, head=desired.commit)
-        return plan(
-            desired,
-            base=self._recorded.position.accepted,
-            rules=rules,
-            views=views,
-            work=work,
-            previews=previews,
-        )
