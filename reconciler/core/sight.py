@@ -40,9 +40,11 @@ class Sight:
         found = self.desired.rollouts.get(name) if self.desired else None
         if self.desired is None or found is None:
             return self.everything
-        if prompt := self.desired.prompts.get(found.spec.prompt):
-            return self.labelled(prompt.metadata.labels)
-        return self.model(found.spec.model)
+        return self.prompt(found.spec.prompt) if found.spec.prompt else self.model(found.spec.model)
+
+    def prompt(self, name: str) -> bool:
+        found = self.desired.prompts.get(name) if self.desired else None
+        return self.labelled(found.metadata.labels if found else {})
 
     def unit(self, name: UnitName) -> bool:
         if name.startswith(ROLLOUT_UNITS):

@@ -57,6 +57,20 @@ spec:
 """,
 }
 
+PROMPT = """\
+apiVersion: fairlead.dev/v1alpha1
+kind: Prompt
+metadata: {name: greeting, labels: {team: risk}}
+spec:
+  owner: team-risk
+  model: fraud
+  versions:
+  - name: v1
+    text: |
+      You are polite.
+      <b>Never</b> say more than asked.
+"""
+
 MODEL = """\
 apiVersion: fairlead.dev/v1alpha1
 kind: Model
@@ -84,6 +98,7 @@ spec:
 FILES: Mapping[str, str] = {
     **ACCESS,
     "models/fraud.yaml": MODEL,
+    "prompts/greeting.yaml": PROMPT,
     **{f"apps/{name}/one.yaml": config_map(name).decode() for name in ("billing", "search")},
 }
 
@@ -93,6 +108,7 @@ PATHS = (
     "/clusters/one?unit=rollout/fraud",
     "/models",
     "/models/fraud",
+    "/prompts/greeting",
     "/rollouts",
     "/rollouts/fraud",
     "/commits",

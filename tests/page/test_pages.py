@@ -152,6 +152,17 @@ async def test_a_commit_shows_its_plan_and_what_was_applied() -> None:
     assert "superseded" in first
 
 
+async def test_a_prompt_shows_its_texts_as_they_are() -> None:
+    world = PageWorld()
+    async with world.settled():
+        listed, page = await world.text("/models"), await world.text("/prompts/greeting")
+        world.viewer = OTHERS
+        hidden = (await world.get("/prompts/greeting")).status
+    assert "greeting 1 version, for fraud, owned by team-risk" in listed
+    assert "You are polite. <b>Never</b> say more than asked." in page
+    assert hidden == 404
+
+
 async def test_roles_and_agents_say_that_they_are_not_enforced_yet() -> None:
     world = PageWorld()
     async with world.settled():

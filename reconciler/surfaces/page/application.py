@@ -100,6 +100,7 @@ class Page:
             _Page("/clusters/{name}", state.cluster),
             _Page("/models", state.models),
             _Page("/models/{name}", state.model),
+            _Page("/prompts/{name}", state.prompt),
             _Page("/rollouts", state.rollouts),
             _Page("/rollouts/{name}", state.rollout),
             _Page("/commits", change.commits),

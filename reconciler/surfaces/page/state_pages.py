@@ -94,7 +94,10 @@ class StatePages:
     async def models(self, ask: Ask) -> Sheet:
         desired = self._facts.desired
         rows = model_rows(desired, self._facts.standpoint(), ask.sight) if desired else ()
-        return Sheet("models.html", "Models", "models", _paged(rows, ask))
+        prompts = sorted(desired.prompts.items()) if desired else ()
+        seen = [prompt for name, prompt in prompts if ask.sight.prompt(name)]
+        values = {**_paged(rows, ask), "prompts": seen}
+        return Sheet("models.html", "Models", "models", values)
 
     async def model(self, ask: Ask) -> Sheet:
         name, facts = ask.params["name"], self._facts
@@ -115,6 +118,20 @@ class StatePages:
         )
         commits = {t.commit: await facts.commit(t.commit) for t in view.tellings}
         return Sheet("model.html", name, "models", {"view": view, "commits": commits})
+
+    async def prompt(self, ask: Ask) -> Sheet:
+        name, facts = ask.params["name"], self._facts
+        desired = facts.desired
+        found = desired.prompts.get(name) if desired and ask.sight.prompt(name) else None
+        if desired is None or found is None:
+            raise Missing(f"no prompt {name} is declared in the commit in force")
+        rollouts = [r for r in desired.rollouts.values() if r.spec.prompt == name]
+        values = {
+            "prompt": found,
+            "rollouts": rollout_lines(rollouts, desired, facts.standpoint()),
+            "moves": facts.moves_of([r.name for r in rollouts], most=MOST_MOVES),
+        }
+        return Sheet("prompt.html", name, "models", values)
 
     async def rollouts(self, ask: Ask) -> Sheet:
         desired = self._facts.desired
