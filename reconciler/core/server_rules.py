@@ -7,8 +7,9 @@ waits until it is loaded, and a name that none of its versions shares.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from reconciler.core.admission.findings import Pointer
 from reconciler.core.declarations import Declarations, declared_as
@@ -26,6 +27,23 @@ class Server:
 
     rollout: Document
     model: Document
+
+
+@dataclass(frozen=True, slots=True)
+class _Codes:
+    """Of the problems of one sort: with its server, with its strategy, and with its names."""
+
+    server: str
+    strategy: str
+    name: str
+
+
+_CODES: Mapping[Sort, _Codes] = MappingProxyType(
+    {
+        Sort.ADAPTER: _Codes("adapter-server", "adapter-strategy", "adapter-name"),
+        Sort.PROMPT: _Codes("prompt-server", "prompt-strategy", "prompt-name"),
+    }
+)
 
 
 def loadable_of(subject: Document) -> Loadable | None:
@@ -72,7 +90,7 @@ def server_problems(
     if loadable.sort is Sort.PROMPT:
         at = ("spec", "serving", "server")
     for reason, hint in _misfits(document, subject, server, loadable.sort, missing):
-        code = f"{loadable.sort}-server"
+        code = _CODES[loadable.sort].server
         yield Problem(subject.path, subject.span_at(at), code, reason, hint)
     yield from _strategy_problems(document, loadable.sort)
     yield from _name_problems(subject, loadable)
@@ -116,7 +134,7 @@ def _misfits(
 def _strategy_problems(document: Document, sort: Sort) -> Iterator[Problem]:
     strategy = declared_as(Rollout, document).spec.strategy
     steps = strategy.canary.steps if strategy is not None and strategy.canary is not None else ()
-    code = f"{sort}-strategy"
+    code = _CODES[sort].strategy
     if gradual(strategy) is None:
         yield Problem(
             document.path,
@@ -147,7 +165,7 @@ def _name_problems(subject: Document, loadable: Loadable) -> Iterator[Problem]:
             yield Problem(
                 subject.path,
                 subject.span_at(("spec", "versions", index, field)),
-                f"{loadable.sort}-name",
+                _CODES[loadable.sort].name,
                 f"versions {first} and {version} would both be loaded as {name}",
                 f"keep one of the two: a server must never know two {loadable.sort}s by one name",
             )

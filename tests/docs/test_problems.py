@@ -47,9 +47,11 @@ def code_argument(call: ast.Call, file: Path) -> ast.expr | None:
 
 
 def in_calls(file: Path) -> Iterator[str]:
-    """Codes at the calls that make problems, and tuples that begin with one."""
+    """Codes at the calls that make problems, in tables, and tuples that begin with one."""
     for node in ast.walk(ast.parse(file.read_bytes())):
         match node:
+            case ast.Call(func=ast.Name(id="_Codes"), args=codes):
+                yield from map(ast.literal_eval, codes)
             case ast.Call():
                 match code_argument(node, file):
                     case ast.Constant(value=str(code)) if CODE.fullmatch(code):
