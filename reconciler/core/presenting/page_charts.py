@@ -48,7 +48,6 @@ class Chart:
     level: float
     limit: str
     last: str
-    above: bool
     crossed: float | None
     seconds: float
     steps: tuple[Step, ...]
@@ -74,7 +73,6 @@ def chart_of(points: Sequence[Point], verdict: Verdict) -> Chart | None:
         level=round(_y(curve, curve.limit), 1),
         limit=number(curve.limit),
         last=number(curve.values[-1]),
-        above=curve.above,
         crossed=None if crossed is None else round(_x(crossed, span), 1),
         seconds=curve.times[-1],
         steps=tuple(Step(round(_x(at, span), 1), name) for at, name in curve.steps),

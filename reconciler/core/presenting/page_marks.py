@@ -29,7 +29,6 @@ class Mark:
 
 GOOD = Mark("good", "check", "as declared")
 STARTING = Mark("quiet", "dots", "starting")
-UNKNOWN = Mark("bad", "unknown", "unknown")
 
 CLUSTERS: Mapping[ClusterState, Mark] = {
     ClusterState.AS_DECLARED: GOOD,
