@@ -18,6 +18,7 @@ from reconciler.core.identifiers import Digest, DocumentPath
 from reconciler.core.kinds.repository import RepositorySpec
 from reconciler.core.manifests import JsonValue, canonical_json, digest_of
 from reconciler.core.plans import Action, Plan
+from reconciler.core.presenting.impact import Impact
 from reconciler.core.presenting.lines import plural
 from reconciler.core.presenting.plan_view import PlanView, plan_view
 from reconciler.core.problems import Problem, errors_among
@@ -30,7 +31,7 @@ class Reviewed:
     """One plan of a change request. Without one, the problems or `trouble` say why.
 
     `offline` is set where no cluster was asked. `paths` are the files that it changes, `policy` is
-    the one in force, absent where not even that could be read.
+    the one in force, absent where not even that could be read. `impact` is there where a plan is.
     """
 
     key: PlanKey
@@ -38,6 +39,7 @@ class Reviewed:
     problems: tuple[Problem, ...] = ()
     paths: tuple[DocumentPath, ...] = ()
     policy: RepositorySpec | None = None
+    impact: Impact | None = None
     offline: bool = False
     trouble: str = ""
     hint: str = ""
