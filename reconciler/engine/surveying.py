@@ -53,11 +53,17 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What was found out about a commit. Without a plan, the problems say why there is none."""
+    """What was found out about a commit. Without a plan, the problems say why there is none.
+
+    `before` and `after` are what the plan leads from and to, as their commits declare it; `before`
+    is absent where nothing is in force.
+    """
 
     commit: CommitSha
     plan: Plan | None
     problems: tuple[Problem, ...] = ()
+    before: DesiredState | None = None
+    after: DesiredState | None = None
 
 
 async def compare(repository: Repository, *, base: CommitSha, head: CommitSha) -> Survey:
@@ -75,7 +81,7 @@ async def compare(repository: Repository, *, base: CommitSha, head: CommitSha) -
         *rewording_problems(other, declared_texts(one)),
     ):
         return Survey(head, None, (*after.problems, *moved))
-    return Survey(head, intent_plan(one, other), after.problems)
+    return Survey(head, intent_plan(one, other), after.problems, before=one, after=other)
 
 
 async def whole_plan(
@@ -163,7 +169,7 @@ class Surveyor:
             made = await whole_plan(
                 staged, views, self._clusters, base=accepted, rules=rules or desired.policy
             )
-        return Survey(head, made, result.problems)
+        return Survey(head, made, result.problems, before=in_force, after=desired)
 
     async def _accepted(self) -> DesiredState | None:
         """The commit accepted last, whose policy is in force."""
@@ -213,4 +219,3 @@ class Surveyor:
         except Transient as error:
             return FrozenSnapshot(name, stale=error.message)
         return FrozenSnapshot(name, observer, stale=observer.stale)
-

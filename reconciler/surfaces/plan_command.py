@@ -19,10 +19,14 @@ from pathlib import Path
 import click
 import orjson
 
-from reconciler.core.identifiers import ClusterName, short
+from reconciler.core.identifiers import ClusterName, CommitSha, short
 from reconciler.core.manifests import JsonObject
 from reconciler.core.plans import Plan
+from reconciler.core.presenting.comment_facts import Request
+from reconciler.core.presenting.comment_notes import unplanned_comment
+from reconciler.core.presenting.impact import impact
 from reconciler.core.presenting.lines import Tone, line, piece, plural
+from reconciler.core.presenting.plan_comment import plan_comment
 from reconciler.core.presenting.plan_text import intent_lines, plan_lines
 from reconciler.core.presenting.plan_view import PlanView, plan_view
 from reconciler.core.problems import errors_among
@@ -54,6 +58,8 @@ class PlanTools:
     """What the composition root hands to the command, as the context's object."""
 
     survey: Callable[[Settings, PlanRequest], Coroutine[object, object, Survey]]
+    compare: Callable[[Path, str, str], Coroutine[object, object, Survey]]
+    """Two commits of a clone, by base and head. Needs no settings."""
 
 
 @click.command("plan")
@@ -69,6 +75,9 @@ class PlanTools:
 @click.option("--head", default="", help="Another way to give COMMIT, beside --base.")
 @click.option("--cluster", help="Plan this cluster only.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
+@click.option(
+    "--markdown", is_flag=True, help="Print what the comment on a pull request would say."
+)
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes.")
 @click.make_pass_decorator(PlanTools)
 @click.pass_context
@@ -83,29 +92,42 @@ def plan_command(
     head: str,
     cluster: str | None,
     as_json: bool,
+    markdown: bool,
     detailed_exitcode: bool,
 ) -> None:
     """Show what COMMIT would change in the clusters, as they are now.
 
     COMMIT is the head of the branch unless given. Nothing is written anywhere. With --base it
-    is what COMMIT declares otherwise than that commit, whatever the clusters hold.
+    is what COMMIT declares otherwise than that commit, whatever the clusters hold; together with
+    --repo it needs no settings.
     """
     if head and (revision or not base):
         raise click.UsageError("--head goes with --base, and without COMMIT")
     if base and cluster:
         raise click.UsageError("--cluster is for plans against clusters, --base asks none")
-    settings = load_settings(config, os.environ)
-    request = PlanRequest(revision or head, base, clone, ClusterName(cluster) if cluster else None)
-    known = [chosen.name for chosen in settings.clusters]
-    if cluster and cluster not in known:
-        raise click.BadParameter(f"the settings name {', '.join(known)}", param_hint="--cluster")
-    survey = asyncio.run(tools.survey(settings, request))
+    if as_json and markdown:
+        raise click.UsageError("--json and --markdown are two ways to print one plan")
+    if base and clone:
+        survey = asyncio.run(tools.compare(clone, base, revision or head))
+    else:
+        settings = load_settings(config, os.environ)
+        request = PlanRequest(revision or head, base, clone, _known(cluster, settings))
+        survey = asyncio.run(tools.survey(settings, request))
     view = plan_view(survey.plan) if survey.plan else None
     if as_json:
         click.echo(_as_json(survey, against="commit" if base else "clusters"))
+    elif markdown:
+        click.echo(_as_markdown(survey, view, offline=bool(base)))
     else:
         _print(survey, view, offline=bool(base))
     context.exit(_exit_code(view, detailed=detailed_exitcode))
+
+
+def _known(cluster: str | None, settings: Settings) -> ClusterName | None:
+    known = [chosen.name for chosen in settings.clusters]
+    if cluster and cluster not in known:
+        raise click.BadParameter(f"the settings name {', '.join(known)}", param_hint="--cluster")
+    return ClusterName(cluster) if cluster else None
 
 
 def _exit_code(view: PlanView | None, *, detailed: bool) -> int:
@@ -123,6 +145,15 @@ def _print(survey: Survey, view: PlanView | None, *, offline: bool) -> None:
         print_lines([line(piece(text, Tone.BAD))])
     else:
         print_lines(intent_lines(view) if offline else plan_lines(view))
+
+
+def _as_markdown(survey: Survey, view: PlanView | None, *, offline: bool) -> str:
+    base = survey.before.commit if survey.before else CommitSha("")
+    request = Request(survey.commit, base, problems=survey.problems, offline=offline)
+    if survey.plan is None or view is None or survey.after is None:
+        return unplanned_comment("", hint="", problems=survey.problems, request=request)
+    weighed = impact(survey.plan, survey.before, survey.after, offline=offline)
+    return plan_comment(view, weighed, request=request)
 
 
 def _as_json(survey: Survey, *, against: str) -> bytes:

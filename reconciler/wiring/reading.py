@@ -32,7 +32,7 @@ NO_DAEMON = "no daemon watches it"
 
 
 def plan_tools() -> PlanTools:
-    return PlanTools(_survey)
+    return PlanTools(_survey, _compare)
 
 
 def status_tools() -> StatusTools:
@@ -45,6 +45,17 @@ def rollout_tools() -> RolloutTools:
 
 def _metrics_at(url: str) -> MetricsSource:
     return PrometheusMetrics(url, SystemClock())
+
+
+async def _compare(clone: Path, base: str, head: str) -> Survey:
+    """Without settings there is no list of signers, and without a daemon nothing to sign for."""
+    repository = GitClone(clone, verifier=None)
+    try:
+        other = (await repository.commit(head)).sha if head else await repository.fetch()
+        one = (await repository.commit(base)).sha
+        return await compare(repository, base=one, head=other)
+    finally:
+        repository.close()
 
 
 async def _survey(settings: Settings, request: PlanRequest) -> Survey:

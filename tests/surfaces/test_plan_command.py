@@ -40,8 +40,11 @@ def run(settings: Path, found: Plan | None, *arguments: str) -> Result:
     async def survey(_: Settings, request: PlanRequest) -> Survey:
         return Survey(HEAD, found, () if found else (problem,))
 
+    async def compare(_: Path, base: str, head: str) -> Survey:
+        raise AssertionError("two commits of a clone are compared with --base and --repo")
+
     command = [*arguments, "--config", str(settings)]
-    return CliRunner().invoke(plan_command, command, obj=PlanTools(survey))
+    return CliRunner().invoke(plan_command, command, obj=PlanTools(survey, compare))
 
 
 @pytest.mark.parametrize(
