@@ -33,7 +33,6 @@ class Note:
     verb: Verb
     result: str
     commit: CommitSha
-    actor: str
     subject: str = ""
     step: str = ""
     why: str = ""
@@ -185,7 +184,6 @@ def _note_of(index: int, record: AuditRecord) -> Note:
         verb=record.verb,
         result=record.result,
         commit=record.commit,
-        actor=record.actor,
         subject=next(_subjects(record), ""),
         step=str(record.detail.get("step", "")),
         why=next(_reasons(record), ""),

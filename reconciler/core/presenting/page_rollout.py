@@ -86,7 +86,6 @@ class RolloutView:
     """All of the page of one rollout. `guilty` is the commit to revert, if there is one."""
 
     name: str
-    team: str
     mark: Mark
     headline: str
     status: RolloutStatus | None
@@ -120,12 +119,9 @@ def rollout_view(
     moves: Sequence[Note],
 ) -> RolloutView:
     mark, headline = standing_of(rollout, status)
-    spec = rollout.spec
-    subject = desired.models.get(spec.model) or desired.prompts.get(spec.prompt)
     lanes = tuple(_lanes(rollout, desired, state)) if state and state.stable else ()
     return RolloutView(
         name=rollout.name,
-        team=subject.metadata.labels.get("team", "") if subject else "",
         mark=mark,
         headline=headline,
         status=status,
