@@ -1,4 +1,4 @@
-"""The story of the demo: twelve steps, each of which proves what it tells.
+"""The story of the demo: thirteen steps, each of which proves what it tells.
 
 Separate from the people and processes that play it (workshop.py, daemon_process.py, evidence.py).
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import tempfile
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,8 +19,10 @@ from reconciler.demo.narration import WIDTH, Narrator, StepFailed
 from reconciler.demo.releases import MODEL, NAMESPACE, ROLLOUT, Releases
 from reconciler.demo.workshop import Workshop
 
-STEPS = 12
+STEPS = 13
 CLUSTERS = ("staging", "production")
+
+_COMMENT_LINES = 10
 
 
 class Story:
@@ -49,6 +52,7 @@ class Story:
         self._delete_something()
         self._commit_nonsense()
         self._commit_what_the_server_refuses()
+        self._propose()
         self._list_the_log()
         self._verify_offline()
         self._open_the_page()
@@ -119,6 +123,25 @@ class Story:
         self._until_applied(self._workshop.revert(bad), "taking the refused commit back")
         self._tell.say("(taken back with git revert)")
 
+    def _propose(self) -> None:
+        self._tell.step("Somebody proposes a change: the comment on its pull request")
+        self._workshop.git("switch", "--quiet", "--create", "proposal")
+        self._workshop.edit(ROLLOUT, "version: v2", "version: v3")
+        self._workshop.edit("models/search/embedder.yaml", "replicas: 2", "replicas: 3")
+        self._workshop.git("commit", "--quiet", "--all", "--message", "Ship v3, and more embedders")
+        clone = str(self._workshop.clone)
+        said = self._run(
+            *("plan", *self._settings_option(), "--repo", clone, "proposal", "--markdown"),
+            most=0,
+        )
+        self._workshop.git("switch", "--quiet", "main")
+        comment = _kept(said)
+        for entry in said.splitlines()[:_COMMENT_LINES]:
+            for found in textwrap.wrap(entry, WIDTH - 10):
+                self._tell.output(found)
+        size = len(said.encode()) / 1000
+        self._tell.proof(f"all {size:.0f} kB of it: {comment}")
+
     def _list_the_log(self) -> None:
         self._tell.step("Who changed what, when and why: the audit log")
         self._run("status", *self._settings_option())
@@ -173,11 +196,23 @@ class Story:
     def _show(self, *words: str) -> None:
         self._tell.command(words)
 
-    def _run(self, *arguments: str, expect: int = 0) -> None:
+    def _run(self, *arguments: str, expect: int = 0, most: int = 24) -> str:
+        """Show a command and the first lines of what it prints; returns all of it."""
         short = [_shortened(word, self._daemon.directory) for word in arguments]
         self._tell.command(["fairlead", *short])
         said = fairlead(*arguments, expect=expect)
-        self._tell.output(said.replace(f"{self._daemon.directory}/", ""))
+        if most:
+            self._tell.output(said.replace(f"{self._daemon.directory}/", ""), most=most)
+        return said
+
+
+def _kept(text: str) -> Path:
+    """A file that stays when the demo has ended, for who wants to read it."""
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", prefix="fairlead-comment-", suffix=".md", delete=False
+    ) as file:
+        file.write(text)
+    return Path(file.name)
 
 
 def _deployment(version: str) -> ObjectKey:
