@@ -72,8 +72,8 @@ class Workshop:
         self.settings.write_text(
             SETTINGS.format(name=name, kubeconfig=plane.kubeconfig, port=self.port)
         )
-        # No model server takes adapters here, and a route to one waits until somebody does.
-        left_out = shutil.ignore_patterns("reply-style.yaml")
+        # No model server takes adapters or prompts here, and routes to them wait until one does.
+        left_out = shutil.ignore_patterns("reply-style.yaml", "support-answer.yaml")
         shutil.copytree(EXAMPLE, self.repository, ignore=left_out)
         policy = self.repository / "fairlead.yaml"
         policy.write_text(policy.read_text().replace("name: ml-platform", f"name: {name}"))
