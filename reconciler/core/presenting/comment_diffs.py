@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
-from typing import Final, cast
+from typing import Final
 
 import orjson
 import yaml
@@ -41,8 +41,8 @@ def diff_lines(change: ChangeView) -> Iterator[str]:
 
 
 def _yaml(value: JsonValue) -> list[str]:
-    text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=1000)
-    return cast(str, text).splitlines()
+    text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=1000)
+    return text.splitlines()
 
 
 def _field(field: FieldView) -> Iterator[str]:
