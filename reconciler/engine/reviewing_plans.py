@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from reconciler.core.change_requests import PlanKey
 from reconciler.core.desired import DesiredState
-from reconciler.core.errors import Terminal, Untrusted
+from reconciler.core.errors import FairleadError, Terminal, Untrusted
 from reconciler.core.identifiers import ClusterName, CommitSha, Digest, short
 from reconciler.core.intent import intent_plan
 from reconciler.core.kinds.repository import RepositorySpec
@@ -77,6 +77,12 @@ class LiveSurveyor:
             return await self._review(key, live=live)
         except Terminal as error:
             return Reviewed(key, None, trouble=error.message, hint=error.hint, offline=not live)
+
+    def failed(self, head: CommitSha, base: CommitSha, error: FairleadError) -> Reviewed:
+        """What there is to say while it cannot be planned."""
+        key = PlanKey(head, base, _UNKNOWN, self._release)
+        hint = error.hint or "nothing to do: it is tried again"
+        return Reviewed(key, None, trouble=error.message, hint=hint)
 
     async def _review(self, key: PlanKey, *, live: bool) -> Reviewed:
         merged = await self._proposals.merged(key.base, key.head)
