@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
 from urllib.parse import parse_qs, urlsplit
@@ -99,6 +99,7 @@ class Browser:
     application: Starlette
     cookies: dict[str, str] = field(default_factory=dict)
     flags: dict[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     async def get(self, path: str) -> Answer:
         return await self._send("GET", path, b"")
@@ -119,7 +120,7 @@ class Browser:
 
     async def _send(self, method: str, path: str, body: bytes) -> Answer:
         cookies = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        headers = [("Cookie", cookies)] if cookies else []
+        headers = [*self.headers.items(), *([("Cookie", cookies)] if cookies else [])]
         answer = await ask(self.application, method, path, body=body, headers=headers)
         for text in answer.set_cookies:
             for name, morsel in SimpleCookie(text).items():

@@ -7,26 +7,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
 
 from reconciler.adapters.clocks import SystemClock
 from reconciler.adapters.openid import OpenIdProvider
-from reconciler.core.audit.records import Verb
 from reconciler.core.errors import Misconfigured, Unavailable, Untrusted
-from reconciler.core.manifests import JsonObject
-from reconciler.core.viewers import ViewingRule
-from reconciler.surfaces.page.sessions import Sessions
-from reconciler.surfaces.page.signing_in import Entrance, SignIn
+from tests.signing_in.door import Door
 from tests.signing_in.real_provider import CALLBACK, NoProvider, RealProvider, running
 from tests.signing_in.sign_in_world import Browser
 
-RULES = (
-    ViewingRule(("*",), group="platform-engineers"),
-    ViewingRule(("risk",), group="ml-researchers"),
-)
 SCOPES = ("openid", "email", "profile", "groups")
 
 
@@ -55,41 +43,14 @@ def client(real: RealProvider, secret: Path, **said: object) -> OpenIdProvider:
     return OpenIdProvider(real.issuer, "fairlead", SystemClock(), **given)  # type: ignore[arg-type]
 
 
-class Door:
-    """A sign-in with nothing behind it but the teams that its viewer sees."""
-
-    def __init__(self, provider: OpenIdProvider) -> None:
-        clock = SystemClock()
-        self.results: list[str] = []
-        entrance = Entrance(
-            provider=provider,
-            rules=RULES,
-            sessions=Sessions(clock, seconds=60),
-            public_url=CALLBACK.removesuffix("/sign-in/callback"),
-            record=self.record,
-        )
-        self.sign_in = SignIn(entrance, clock.monotonic)
-        self.sign_in.drawn_by(lambda _request, _viewer, sheet: Response(status_code=sheet.status))
-        routes = [*self.sign_in.routes(), Route("/teams", self.teams)]
-        self.application = Starlette(routes=routes)
-
-    async def record(self, verb: Verb, person: str, *, result: str, detail: JsonObject) -> None:
-        self.results.append(f"{verb} {person.partition(' ')[0]} {result}")
-
-    async def teams(self, request: Request) -> Response:
-        viewer = await self.sign_in.authorize(request)
-        if isinstance(viewer, Response):
-            return viewer
-        return PlainTextResponse(" ".join(sorted(viewer.teams)))
-
-    async def entered_by(self, login: str, real: RealProvider) -> tuple[int, str]:
-        """Status of coming back, and what is seen then."""
-        browser = Browser(self.application)
-        away = (await browser.get("/sign-in/begin?back=/teams")).headers["location"]
-        back = urlsplit(await real.sign_in(away, login))
-        answer = await browser.get(f"{back.path}?{back.query}")
-        seen = await browser.get("/teams")
-        return answer.status, seen.body.decode() if seen.status == 200 else ""
+async def entered(door: Door, login: str, real: RealProvider) -> tuple[int, str]:
+    """Status of coming back, and what is seen then."""
+    browser = Browser(door.application)
+    away = (await browser.get("/sign-in/begin?back=/teams")).headers["location"]
+    back = urlsplit(await real.sign_in(away, login))
+    answer = await browser.get(f"{back.path}?{back.query}")
+    seen = await browser.get("/teams")
+    return answer.status, seen.body.decode() if seen.status == 200 else ""
 
 
 @pytest.mark.parametrize(
@@ -105,7 +66,7 @@ async def test_people_sign_in_and_see_what_their_groups_may(
 ) -> None:
     provider = client(real, secret)
     door = Door(provider)
-    assert await door.entered_by(login, real) == seen
+    assert await entered(door, login, real) == seen
     assert door.results == [recorded]
     await provider.close()
 
