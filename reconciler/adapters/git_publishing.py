@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -101,7 +101,7 @@ class GitPublisher:
     def _publish(self, sha: CommitSha, reason: str, target: PushRemote) -> _Published:
         """Try until the push fits what is on the remote."""
         try:
-            with self._scratch() as repository:
+            with scratch(self._directory) as repository:
                 work = _Reverting(repository, self._remote, target, self._committer)
                 seen = work.look()
                 for _ in range(_TRIES):
@@ -116,16 +116,6 @@ class GitPublisher:
         except (pygit2.GitError, OSError, KeyError, ValueError, Damaged) as error:
             raise self._remote.translated(error) from error
         raise Transient(f"{self._remote} moved {_TRIES} times before a revert could be pushed")
-
-    @contextmanager
-    def _scratch(self) -> Iterator[pygit2.Repository]:
-        """An empty repository under a new name: libgit2 caches packs by path for the process."""
-        shutil.rmtree(self._directory, ignore_errors=True)
-        self._directory.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=self._directory) as place:
-            pygit2.init_repository(place, bare=True).free()
-            with opened(Path(place)) as repository:
-                yield repository
 
 
 class _Reverting:
@@ -166,7 +156,8 @@ class _Reverting:
         tree = reverted_tree(self._repository, commit, head)
         if tree == self._repository[head].peel(pygit2.Tree).id:
             return _Published(self._remote.branch, head)
-        made = self._commit(abort_message(commit, reason=reason), tree, head)
+        message = abort_message(commit, reason=reason)
+        made = commit_as(self._repository, self._committer, message, tree, [pygit2.Oid(hex=head)])
         self._repository.references.create(_OURS, made, force=True)
         self._target.push(self._repository, f"{_OURS}:refs/heads/{self._target.branch}")
         return _Published(self._target.branch, CommitSha(str(made)))
@@ -197,14 +188,36 @@ class _Reverting:
             )
         return found
 
-    def _commit(self, message: str, tree: pygit2.Oid, head: CommitSha) -> pygit2.Oid:
-        who = pygit2.Signature(self._committer.name, self._committer.email)
-        parents: list[str | pygit2.Oid] = [pygit2.Oid(hex=head)]
-        if self._committer.signing_key is None:
-            return self._repository.create_commit(None, who, who, message, tree, parents)
-        content = str(self._repository.create_commit_string(who, who, message, tree, parents))
-        signature = sign_commit(content.encode(), self._committer.signing_key)
-        return self._repository.create_commit_with_signature(content, signature)
+
+@contextmanager
+def scratch(directory: Path) -> Iterator[pygit2.Repository]:
+    """An empty repository under a new name: libgit2 caches packs by path for the process.
+
+    `directory` is emptied before, of what a process that died has left.
+    """
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=directory) as place:
+        pygit2.init_repository(place, bare=True).free()
+        with opened(Path(place)) as repository:
+            yield repository
+
+
+def commit_as(
+    repository: pygit2.Repository,
+    committer: Committer,
+    message: str,
+    tree: pygit2.Oid,
+    parents: Sequence[pygit2.Oid],
+) -> pygit2.Oid:
+    """A commit in the name of `committer`, signed where it has a key."""
+    who = pygit2.Signature(committer.name, committer.email)
+    above: list[str | pygit2.Oid] = [*parents]
+    if committer.signing_key is None:
+        return repository.create_commit(None, who, who, message, tree, above)
+    content = str(repository.create_commit_string(who, who, message, tree, above))
+    signature = sign_commit(content.encode(), committer.signing_key)
+    return repository.create_commit_with_signature(content, signature)
 
 
 def _undoing(

@@ -33,11 +33,11 @@ class Progress:
 
     def __init__(
         self,
-        *,
         forge: Forge,
         presenter: Presenter,
         repository: Repository,
         engine: Engine,
+        *,
         statuses: Callable[[], Sequence[RolloutStatus]],
         options: ReviewOptions,
     ) -> None:

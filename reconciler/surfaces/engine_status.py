@@ -28,34 +28,34 @@ class EngineStatus:
     """Asks one engine. Remembers since when a cluster has been in trouble."""
 
     def __init__(self, engine: Engine, *, repository: str, clock: Clock) -> None:
-        self._engine = engine
+        self.engine = engine
         self._repository = repository
-        self._clock = clock
+        self.clock = clock
         self._since: dict[ClusterName, datetime] = {}
 
     async def sample_for_ever(self) -> None:
         while True:
             self.sample()
-            await self._clock.sleep(SAMPLE_SECONDS)
+            await self.clock.sleep(SAMPLE_SECONDS)
 
     def sample(self) -> None:
         """Note which clusters are in trouble now."""
-        for name in self._engine.books.clusters:
+        for name in self.engine.books.clusters:
             if self.trouble(name):
-                self._since.setdefault(name, self._clock.now())
+                self._since.setdefault(name, self.clock.now())
             else:
                 self._since.pop(name, None)
 
     def trouble(self, cluster: ClusterName) -> str:
         """Why a cluster cannot be seen; empty when it can."""
-        session = self._engine.leader.sessions.get(cluster)
+        session = self.engine.leader.sessions.get(cluster)
         if session is not None:
             return session.observer.stale
-        return self._engine.leader.troubles.get(cluster, NOT_CONNECTED)
+        return self.engine.leader.troubles.get(cluster, NOT_CONNECTED)
 
     def unready(self) -> tuple[str, ...]:
         """Why nothing can be said of the clusters yet: empty from then on, even in trouble."""
-        engine = self._engine
+        engine = self.engine
         reasons = [
             f"cluster {name} is {NOT_CONNECTED}"
             for name in sorted(engine.books.clusters)
@@ -68,16 +68,16 @@ class EngineStatus:
 
     def fetch_age(self) -> float | None:
         """Seconds since the remote last answered."""
-        fetched = self._engine.branch.fetched_at
-        return None if fetched is None else self._clock.monotonic() - fetched
+        fetched = self.engine.branch.fetched_at
+        return None if fetched is None else self.clock.monotonic() - fetched
 
     def status(self) -> Status:
         self.sample()
-        engine, position = self._engine, self._engine.books.position
+        engine, position = self.engine, self.engine.books.position
         accepted = engine.reconciler.accepted
         return Status(
             repository=self._repository,
-            time=self._clock.now().isoformat(),
+            time=self.clock.now().isoformat(),
             running=True,
             head=engine.branch.head,
             accepted=position.accepted,
@@ -93,7 +93,7 @@ class EngineStatus:
         )
 
     def _rollouts(self) -> Iterator[RolloutStatus]:
-        engine = self._engine
+        engine = self.engine
         accepted = engine.reconciler.accepted
         looks = engine.rollouts.looks if engine.rollouts else {}
         for name, state in sorted(engine.reconciler.positions.states().items()):
@@ -116,17 +116,17 @@ class EngineStatus:
 
     def _waits(self, state: RolloutState) -> str:
         """Why a rollout is not where it stands, though nothing moves it."""
-        course, loops = self._engine.reconciler.course, self._engine.rollouts
+        course, loops = self.engine.reconciler.course, self.engine.rollouts
         return "; ".join(loops.loader.waits(course, state)) if loops and course else ""
 
     def _clusters(self) -> AbstractSet[ClusterName]:
         """Those of the settings, and those that the commit in force wants something in."""
-        accepted = self._engine.reconciler.accepted
+        accepted = self.engine.reconciler.accepted
         wanted = {cluster for cluster, _ in accepted.units} if accepted else set()
-        return self._engine.books.clusters | wanted
+        return self.engine.books.clusters | wanted
 
     def _facts(self, name: ClusterName) -> ClusterFacts:
-        engine, now = self._engine, self._clock.monotonic()
+        engine, now = self.engine, self.clock.monotonic()
         if name not in engine.books.clusters:
             return ClusterFacts(Ledger(name), "the daemon has no settings for this cluster")
         session, since = engine.leader.sessions.get(name), self._since.get(name)
@@ -148,7 +148,7 @@ class EngineStatus:
         )
 
     def _unfinished(self, cluster: ClusterName) -> Iterator[Unfinished]:
-        course = self._engine.reconciler.course
+        course = self.engine.reconciler.course
         if course is None:
             return
         for (where, unit), words in course.staged.unfinished.items():

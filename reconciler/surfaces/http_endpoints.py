@@ -22,6 +22,7 @@ from reconciler.core.manifests import JsonObject
 from reconciler.core.standing import status_json
 from reconciler.engine.driving import Engine
 from reconciler.surfaces.engine_status import EngineStatus
+from reconciler.surfaces.forge_hints import Hint
 from reconciler.surfaces.metrics import Metrics
 from reconciler.surfaces.page.application import Page
 from reconciler.surfaces.webhook import Webhook
@@ -52,6 +53,11 @@ class Endpoints:
         self._metrics = metrics
         self._page = page
         self._webhook = Webhook(webhook_secret, engine.branch.hint) if webhook_secret else None
+
+    def tell(self, hint_at: Callable[[Hint], None]) -> None:
+        """Have somebody told of change requests that the webhook hints at."""
+        if self._webhook is not None:
+            self._webhook.hint_at = hint_at
 
     def application(self) -> Starlette:
         routes: list[BaseRoute] = [

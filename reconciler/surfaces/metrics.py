@@ -62,6 +62,16 @@ class Metrics:
         self._interruptions = self._counter(
             "fairlead_watch_interruptions", "Watches that broke.", "cluster"
         )
+        self._reviews = Histogram(
+            "fairlead_review_seconds",
+            "Time that the plan of a change request took. `result` is planned or refused.",
+            ["result"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._review_troubles = self._counter(
+            "fairlead_review_troubles", "What kept change requests from being answered.", "code"
+        )
         self._requests = Histogram(
             "fairlead_api_request_seconds",
             "Requests to API servers. `code` is ok or the code of the error.",
@@ -94,6 +104,12 @@ class Metrics:
             elif record.phase is Phase.OUTCOME and record.object is not None:
                 action = str(record.detail.get("action") or record.verb)
                 self._changes.labels(cluster, action, record.reason, record.result).inc()
+
+    def plan_made(self, result: str, seconds: float) -> None:
+        self._reviews.labels(result).observe(seconds)
+
+    def review_trouble(self, code: str) -> None:
+        self._review_troubles.labels(code).inc()
 
     def interrupted(self, cluster: ClusterName) -> None:
         self._interruptions.labels(cluster).inc()

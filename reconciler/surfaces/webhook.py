@@ -15,23 +15,28 @@ from collections.abc import Callable
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 
+from reconciler.surfaces.forge_hints import Hint, hint_of
+
 LARGEST_BODY = 1024 * 1024
 REMEMBERED_MARKS = 2000
 
 _SIGNATURES = ("x-hub-signature-256", "x-gitea-signature", "x-forgejo-signature")
 _DELIVERIES = ("x-github-delivery", "x-gitea-delivery", "x-gitlab-event-uuid", "webhook-id")
+_EVENTS = ("x-github-event", "x-gitea-event", "x-forgejo-event")
 _GITLAB_TOKEN = "x-gitlab-token"  # noqa: S105  The name of a header.
 
 
 class Webhook:
     """Answers GitHub, Gitea and Forgejo, which sign the body, and GitLab, which sends the secret.
 
-    `hint` is called for each genuine delivery, the first time it comes.
+    `hint` is called for each genuine delivery, the first time it comes; `hint_at` with what it is
+    about, where that is a change request or something that may concern one.
     """
 
     def __init__(self, secret: bytes, hint: Callable[[], None]) -> None:
         self._secret = secret
         self._hint = hint
+        self.hint_at: Callable[[Hint], None] | None = None
         self._seen: OrderedDict[str, None] = OrderedDict()
 
     async def answer(self, request: Request) -> Response:
@@ -42,7 +47,15 @@ class Webhook:
             return PlainTextResponse("not signed with the secret of this endpoint\n", 401)
         if self._is_new(request, body):
             self._hint()
+            self._tell(request, body)
         return PlainTextResponse("looking\n", status_code=202)
+
+    def _tell(self, request: Request, body: bytes) -> None:
+        if self.hint_at is None:
+            return
+        events = [request.headers[name] for name in _EVENTS if name in request.headers]
+        if found := hint_of(events[0] if events else "push", body):
+            self.hint_at(found)
 
     def _is_genuine(self, request: Request, body: bytes) -> bool:
         """Exactly one proof counts: with two, others could check the one and we the other."""

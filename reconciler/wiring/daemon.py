@@ -37,6 +37,7 @@ from reconciler.surfaces.run_command import RunTools
 from reconciler.telemetry import set_up_logging, set_up_tracing
 from reconciler.wiring.page import made_status_token, recording, serves_page, sign_in_of
 from reconciler.wiring.ports import Connection, PortFactories, webhook_secret
+from reconciler.wiring.reviewing import hint_at, reviewer_beside
 
 
 def run_tools() -> RunTools:
@@ -111,12 +112,13 @@ async def serve(
         state = await opened.enter_async_context(make.state(settings))
         anchor = await opened.enter_async_context(make.anchor(settings))
         world = await _opened(settings, make, clock, opened)
-        chronicler = Chronicler()
-        store = NotifyingStore(state, backlog, metrics.count_records, chronicler)
-        engine = await _engine(settings, world, store, metrics)
+        listeners = (backlog, metrics.count_records, chronicler := Chronicler())
+        engine = await _engine(settings, world, NotifyingStore(state, *listeners), metrics)
         status = EngineStatus(engine, repository=settings.repository.name, clock=clock)
         metrics.observe(status)
-        sources = Sources(engine, status, state, world.repository, clock, chronicler)
+        reviews = make.reviews(settings, clock, state, world.instruments.publisher)
+        reviewer = await reviewer_beside(status, reviews, settings, metrics, opened)
+        sources = Sources(engine, status, state, world.repository, clock, chronicler, reviewer)
         page = await _page(settings, make, sources, opened) if serves_page(settings) else None
         daemon = Daemon(
             engine=engine,
@@ -126,12 +128,13 @@ async def serve(
             clock=clock,
             context=_context(settings),
             stop=stop,
-            beside=(page.run,) if page else (),
+            beside=tuple(part.run for part in (page, reviewer) if part),
         )
         token = made_status_token(settings) if settings.page.sign_in else ""
         endpoints = Endpoints(
             engine, status, metrics, webhook_secret=secret, page=page, status_token=token
         )
+        endpoints.tell(hint_at(reviewer))
         await daemon.run(endpoints.application(), listening)
 
 

@@ -26,9 +26,8 @@ from reconciler.adapters.cluster_kubernetes import KubernetesCluster
 from reconciler.adapters.cluster_lease import ClusterLease, KubernetesLeaseStore
 from reconciler.adapters.evaluating import Evaluators
 from reconciler.adapters.git_mirror import GitMirror
-from reconciler.adapters.git_publishing import Committer, GitPublisher
-from reconciler.adapters.git_remotes import GitCredentials, GitSource
-from reconciler.adapters.git_signatures import SignatureVerifier
+from reconciler.adapters.git_publishing import GitPublisher
+from reconciler.adapters.git_remotes import GitSource
 from reconciler.adapters.lease_memory import MemoryLeaseStore
 from reconciler.adapters.metrics_prometheus import PrometheusMetrics
 from reconciler.adapters.replicas_http import DirectReplicas, ProxiedReplicas
@@ -36,6 +35,7 @@ from reconciler.adapters.state_sql import open_state, open_state_for_reading
 from reconciler.core.audit.notes import Signer
 from reconciler.core.errors import Misconfigured
 from reconciler.core.identifiers import ClusterName
+from reconciler.forge_ports import ReviewStore
 from reconciler.ports import (
     AuditLog,
     CheckpointAnchor,
@@ -49,13 +49,15 @@ from reconciler.ports import (
     Repository,
     StateStore,
 )
-from reconciler.settings import ClusterSettings, Credentials, Settings
+from reconciler.settings import ClusterSettings, Settings
 from reconciler.sign_in_ports import IdentityProvider
+from reconciler.wiring.git_sources import committer_of, git_credentials, source_of, verifier_of
 from reconciler.wiring.page import identity_provider_of
+from reconciler.wiring.reviewing import ReviewPorts, review_ports_of
 
 
-class State(StateStore, AuditLog, Protocol):
-    """The state database: the records, and the tree over them."""
+class State(StateStore, AuditLog, ReviewStore, Protocol):
+    """The state database: the records, the tree over them, and what is known of reviews."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,32 +80,12 @@ def mirror_of(settings: Settings) -> Opened[Repository]:
 
 @asynccontextmanager
 async def mirror_at(settings: Settings, directory: Path) -> AsyncIterator[Repository]:
-    given = settings.repository
-    source = GitSource(
-        url=given.url, branch=given.branch, credentials=git_credentials(given.credentials)
-    )
     directory.parent.mkdir(parents=True, exist_ok=True)
-    mirror = GitMirror(source, directory, verifier=verifier_of(settings))
+    mirror = GitMirror(source_of(settings), directory, verifier=verifier_of(settings))
     try:
         yield mirror
     finally:
         mirror.close()
-
-
-def verifier_of(settings: Settings) -> SignatureVerifier | None:
-    given = settings.repository
-    if given.allowed_signers_file is None:
-        return None
-    return SignatureVerifier(given.allowed_signers_file, trusted=given.trusted_commits)
-
-
-def git_credentials(given: Credentials) -> GitCredentials:
-    return GitCredentials(
-        username=given.username,
-        token_file=given.token_file,
-        ssh_key=given.ssh_key_file,
-        known_hosts=given.known_hosts_file,
-    )
 
 
 @asynccontextmanager
@@ -113,13 +95,8 @@ async def publisher_of(settings: Settings) -> AsyncIterator[Publisher | None]:
     if given is None:
         yield None
         return
-    source = GitSource(
-        url=settings.repository.url,
-        branch=settings.repository.branch,
-        credentials=git_credentials(given.credentials or settings.repository.credentials),
-    )
-    committer = Committer(given.author, given.email, given.signing_key_file)
-    publisher = GitPublisher(source, settings.reverts_directory, committer)
+    source = source_of(settings, given.credentials)
+    publisher = GitPublisher(source, settings.reverts_directory, committer_of(given))
     try:
         yield publisher
     finally:
@@ -269,6 +246,9 @@ class PortFactories:
     publisher: Callable[[Settings], Opened[Publisher | None]] = publisher_of
     metrics: Callable[[Settings, Clock], Opened[MetricsSource | None]] = metrics_of
     evaluator: Callable[[], Evaluator] = Evaluators
+    reviews: Callable[
+        [Settings, Clock, ReviewStore, Publisher | None], Opened[ReviewPorts | None]
+    ] = review_ports_of
     identity_provider: Callable[[Settings, Clock], Opened[IdentityProvider | None]] = (
         identity_provider_of
     )

@@ -25,8 +25,9 @@ from reconciler.settings import Settings
 from reconciler.surfaces.plan_command import PlanRequest, PlanTools
 from reconciler.surfaces.rollout_commands import RolloutTools
 from reconciler.surfaces.status_command import StatusTools
+from reconciler.wiring.git_sources import verifier_of
 from reconciler.wiring.page import known_status_token
-from reconciler.wiring.ports import access_to, mirror_at, state_for_reading, verifier_of
+from reconciler.wiring.ports import access_to, mirror_at, state_for_reading
 
 NO_DAEMON = "no daemon watches it"
 

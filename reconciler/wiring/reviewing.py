@@ -6,10 +6,15 @@ Separate from the daemon's wiring, because most daemons answer no forge. The inv
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from reconciler import __version__
+from reconciler.adapters.forge_github import GitHubForge
+from reconciler.adapters.forge_github_access import GitHubApp
+from reconciler.adapters.git_proposals import GitProposals
+from reconciler.adapters.git_proposing import GitProposer
 from reconciler.core.rollouts.reporting import RolloutStatus
 from reconciler.engine.driving import Engine
 from reconciler.engine.reviewing import Reviewer, Tally
@@ -20,6 +25,11 @@ from reconciler.engine.reviewing_progress import Progress
 from reconciler.engine.reviewing_queue import MergeQueue
 from reconciler.forge_ports import Forge, ProposedChanges, Proposer, ReviewStore
 from reconciler.ports import Clock, Publisher
+from reconciler.settings import Settings
+from reconciler.settings_forge import ForgeSettings
+from reconciler.surfaces.engine_status import EngineStatus
+from reconciler.surfaces.forge_hints import Hint
+from reconciler.wiring.git_sources import committer_of, source_of, verifier_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +43,83 @@ class ReviewPorts:
     publisher: Publisher | None = None
 
 
+@asynccontextmanager
+async def review_ports_of(
+    settings: Settings, clock: Clock, store: ReviewStore, publisher: Publisher | None
+) -> AsyncIterator[ReviewPorts | None]:
+    """None where the settings name no forge."""
+    if settings.forge is None:
+        yield None
+        return
+    async with AsyncExitStack() as opened:
+        forge = forge_of(settings.forge, clock)
+        opened.push_async_callback(forge.close)
+        directory = settings.directory / "proposals.git"
+        proposals = GitProposals(source_of(settings), directory, verifier=verifier_of(settings))
+        opened.callback(proposals.close)
+        proposer = None
+        if (given := settings.reverts) is not None:
+            source, place = source_of(settings, given.credentials), settings.directory / "offers"
+            proposer = GitProposer(source, place, committer_of(given))
+            opened.callback(proposer.close)
+        yield ReviewPorts(forge, proposals, store, proposer, publisher)
+
+
+def forge_of(given: ForgeSettings, clock: Clock) -> Forge:
+    """The forge that the settings name, as whom they say."""
+    github = given.github
+    app = github.app
+    return GitHubForge(
+        github.url,
+        github.repository,
+        clock,
+        token_file=github.token_file,
+        app=GitHubApp(app.id, app.installation, app.private_key_file) if app else None,
+        ca_file=github.ca_file,
+    )
+
+
+def options_of(settings: Settings) -> ReviewOptions:
+    assert settings.forge is not None, "there is a forge"
+    return ReviewOptions(
+        branch=settings.repository.branch,
+        poll_seconds=settings.forge.poll.total_seconds(),
+        page_url=(settings.page.public_url or "").rstrip("/"),
+    )
+
+
+def hint_at(reviewer: Reviewer | None) -> Callable[[Hint], None]:
+    """What a notification makes the reviewer do: look again, where it says."""
+
+    def look_again(hint: Hint) -> None:
+        if reviewer is not None:
+            reviewer.hint(hint.number)
+
+    return look_again
+
+
+async def reviewer_beside(
+    status: EngineStatus,
+    reviews: AbstractAsyncContextManager[ReviewPorts | None],
+    settings: Settings,
+    tally: Tally,
+    opened: AsyncExitStack,
+) -> Reviewer | None:
+    """The reviewer of a daemon, whose ports are closed with `opened`. None without a forge."""
+    ports = await opened.enter_async_context(reviews)
+    if ports is None:
+        return None
+    return reviewer_of(
+        ports,
+        status.engine,
+        name=settings.repository.name,
+        statuses=lambda: status.status().rollouts,
+        clock=status.clock,
+        options=options_of(settings),
+        tally=tally,
+    )
+
+
 def reviewer_of(
     ports: ReviewPorts,
     engine: Engine,
@@ -44,11 +131,12 @@ def reviewer_of(
     tally: Tally,
 ) -> Reviewer:
     """A reviewer beside a running engine. `name` is that of the config repository."""
-    presenter = Presenter(ports.forge, ports.store, clock, options)
+    forge, proposals = ports.forge, ports.proposals
+    presenter = Presenter(forge, ports.store, clock, options)
     commander = Commander(
-        forge=ports.forge,
+        forge=forge,
         presenter=presenter,
-        proposals=ports.proposals,
+        proposals=proposals,
         proposer=ports.proposer,
         publisher=ports.publisher,
         engine=engine,
@@ -56,25 +144,19 @@ def reviewer_of(
         clock=clock,
         options=options,
     )
-    progress = Progress(
-        forge=ports.forge,
-        presenter=presenter,
-        repository=ports.proposals,
-        engine=engine,
-        statuses=statuses,
-        options=options,
+    surveyor = LiveSurveyor(
+        proposals=proposals, engine=engine, clock=clock, name=name, release=__version__
     )
+    progress = Progress(forge, presenter, proposals, engine, statuses=statuses, options=options)
     return Reviewer(
-        forge=ports.forge,
-        proposals=ports.proposals,
+        forge=forge,
+        proposals=proposals,
         engine=engine,
-        surveyor=LiveSurveyor(
-            proposals=ports.proposals, engine=engine, clock=clock, name=name, release=__version__
-        ),
+        surveyor=surveyor,
         presenter=presenter,
         commander=commander,
         progress=progress,
-        queue=MergeQueue(ports.forge, ports.proposals, options),
+        queue=MergeQueue(forge, proposals, options),
         clock=clock,
         options=options,
         tally=tally,
