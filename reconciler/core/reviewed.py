@@ -75,11 +75,18 @@ class Reviewed:
             sorted(unit.removeprefix(_ROLLOUT) for unit in units if unit.startswith(_ROLLOUT))
         )
 
+    @property
+    def widens(self) -> bool:
+        """Whether anybody gets more access than before, by any account of it."""
+        told = self.impact.access if self.impact else ()
+        written = self.view.widened if self.view else 0
+        return written > 0 or any(change.gains for change in told)
+
     def consent(self, approvals: Sequence[Approval], *, author: str) -> Consent:
         """What people have to say to it. None of it without a plan: there is nothing to approve."""
         if self.policy is None or self.view is None:
             return Consent(())
-        needed = requirements(self.policy, self.paths, widens=self.view.widened > 0)
+        needed = requirements(self.policy, self.paths, widens=self.widens)
         people = self.policy.approvals
         return consent(needed, approvals, people, plan=self.digest, key=self.key, author=author)
 
