@@ -6,7 +6,7 @@ Builders for tests of reviews. Everything but the forge, Git and the clusters is
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -35,9 +35,16 @@ class ClockedForge(MemoryForge):
     def __init__(self, clock: Clock) -> None:
         super().__init__()
         self._clock = clock
+        self.opened: Callable[[int, str], None] = lambda number, branch: None
+        """Told of pull requests that we open."""
 
     def _time(self) -> str:
         return self._clock.now().isoformat()
+
+    async def open_pull_request(self, *, branch: str, base: str, title: str, body: str) -> int:
+        number = await super().open_pull_request(branch=branch, base=base, title=title, body=body)
+        self.opened(number, branch)
+        return number
 
 
 @dataclass
@@ -64,6 +71,7 @@ class ReviewWorld(RolloutWorld):
         self.publisher = MemoryPublisher(self.repository)
         self.proposer = MemoryProposer(self)
         self.counted = Counted()
+        self.forge.opened = self._opened
         for login, permission in (
             ("ada", Permission.WRITE),
             ("grace", Permission.MAINTAIN),
@@ -74,6 +82,13 @@ class ReviewWorld(RolloutWorld):
     async def engine(self, **replaced: object) -> Engine:
         instruments = Instruments(self.replicas, self, publisher=self.publisher)
         return await super().engine(**{"instruments": instruments, **replaced})
+
+    def _opened(self, number: int, branch: str) -> None:
+        """A forge knows the heads of branches."""
+        head = {**self.publisher.branches, **self.proposer.branches}[branch]
+        self.proposals.heads[pull_ref(number)] = head
+        self.forge.push(number, head)
+        self.forge.move_base(self.head)
 
     # What people do
 
