@@ -46,7 +46,7 @@ def test_every_published_delivery_is_understood_or_left_alone() -> None:
     understood = {event for event, payload in given if hint(event, payload) is not None}
     # The comments that GitHub publishes are all on issues.
     assert understood >= {*OF_A_PULL, "push"}
-    assert understood <= {*OF_A_PULL, "push", "check_run", "check_suite"}
+    assert understood <= {*OF_A_PULL, "push", "check_run", "check_suite", "merge_group"}
 
 
 def test_a_published_delivery_of_a_pull_request_hints_at_its_number() -> None:
