@@ -60,7 +60,7 @@ COMMANDS: Mapping[str, Command] = {
     "revert": Command(
         "reconciler.surfaces.revert_command:revert_command",
         "Prepare the commit that undoes another one.",
-        "reconciler.wiring.tools:revert_tools",
+        "reconciler.wiring.forges:revert_tools",
     ),
     "audit": Command(
         "reconciler.surfaces.audit_commands:audit_group",

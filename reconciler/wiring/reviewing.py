@@ -11,8 +11,6 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 
 from reconciler import __version__
-from reconciler.adapters.forge_github import GitHubForge
-from reconciler.adapters.forge_github_access import GitHubApp
 from reconciler.adapters.git_proposals import GitProposals
 from reconciler.adapters.git_proposing import GitProposer
 from reconciler.core.rollouts.reporting import RolloutStatus
@@ -26,9 +24,9 @@ from reconciler.engine.reviewing_queue import MergeQueue
 from reconciler.forge_ports import Forge, ProposedChanges, Proposer, ReviewStore
 from reconciler.ports import Clock, Publisher
 from reconciler.settings import Settings
-from reconciler.settings_forge import ForgeSettings
 from reconciler.surfaces.engine_status import EngineStatus
 from reconciler.surfaces.forge_hints import Hint
+from reconciler.wiring.forges import forge_of
 from reconciler.wiring.git_sources import committer_of, source_of, verifier_of
 
 
@@ -63,20 +61,6 @@ async def review_ports_of(
             proposer = GitProposer(source, place, committer_of(given))
             opened.callback(proposer.close)
         yield ReviewPorts(forge, proposals, store, proposer, publisher)
-
-
-def forge_of(given: ForgeSettings, clock: Clock) -> Forge:
-    """The forge that the settings name, as whom they say."""
-    github = given.github
-    app = github.app
-    return GitHubForge(
-        github.url,
-        github.repository,
-        clock,
-        token_file=github.token_file,
-        app=GitHubApp(app.id, app.installation, app.private_key_file) if app else None,
-        ca_file=github.ca_file,
-    )
 
 
 def options_of(settings: Settings) -> ReviewOptions:

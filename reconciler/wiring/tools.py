@@ -1,4 +1,4 @@
-"""What commands without a daemon need of the outside: audit, validate and revert.
+"""What commands without a daemon need of the outside: audit and validate.
 
 Separate from the daemon's wiring, so that these commands load neither engine nor cluster.
 """
@@ -14,13 +14,11 @@ from reconciler.adapters.audit_anchor_git import GitAnchor
 from reconciler.adapters.audit_commits_git import commits_in
 from reconciler.adapters.audit_key_file import verifier_file
 from reconciler.adapters.git_clone import GitClone
-from reconciler.adapters.git_reverting import prepare_revert
 from reconciler.adapters.state_sql import open_state_for_reading
 from reconciler.core.audit.verification import Anchor
 from reconciler.ports import Repository
 from reconciler.settings_loading import load_settings
 from reconciler.surfaces.audit_reading import AuditTools
-from reconciler.surfaces.revert_command import RevertTools
 from reconciler.surfaces.validate_command import ValidateTools
 
 
@@ -46,7 +44,3 @@ def validate_tools() -> ValidateTools:
 async def _clone(path: Path) -> AsyncIterator[Repository]:
     with closing(GitClone(path)) as clone:
         yield clone
-
-
-def revert_tools() -> RevertTools:
-    return RevertTools(prepare_revert)

@@ -13,7 +13,8 @@ from reconciler.adapters.git_reverting import prepare_revert
 from reconciler.core.errors import Misconfigured, Missing, Refused
 from reconciler.core.identifiers import CommitSha
 from reconciler.core.reverting import RevertConflict
-from reconciler.surfaces.revert_command import RevertTools, revert_command
+from reconciler.surfaces.revert_command import revert_command
+from reconciler.wiring.forges import revert_tools
 
 from .builders import SourceRepository
 
@@ -45,7 +46,7 @@ def revert(source: SourceRepository, *arguments: str) -> Result:
     return CliRunner().invoke(
         revert_command,
         [*arguments, "--repo", str(source.directory)],
-        obj=RevertTools(prepare_revert),
+        obj=revert_tools(),
     )
 
 

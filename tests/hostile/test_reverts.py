@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from reconciler.adapters.git_reverting import prepare_revert
 from reconciler.core.errors import Refused
 from reconciler.core.identifiers import CommitSha
 from reconciler.core.reverting import RevertConflict
-from reconciler.surfaces.revert_command import RevertTools, revert_command
+from reconciler.surfaces.revert_command import revert_command
+from reconciler.wiring.forges import revert_tools
 from tests.engine.world import config_map, deployment
 
 from .estate import GOOD, ONE, POLICY, Siege, besieged
@@ -56,7 +56,7 @@ def reverted(siege: Siege, sha: CommitSha) -> CommitSha | None:
     done = CliRunner().invoke(
         revert_command,
         [sha, "--repo", str(siege.origin.directory), "--branch", f"undo-{siege.origin.head}"],
-        obj=RevertTools(prepare_revert),
+        obj=revert_tools(),
     )
     if isinstance(done.exception, RevertConflict | Refused):
         return None
