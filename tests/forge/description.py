@@ -20,7 +20,7 @@ from openapi_schema_validator import OAS30Validator, oas30_format_checker
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT4
 
-from .npm_packages import OPENAPI, made_of
+from tests.npm_packages import OPENAPI, made_of
 
 Json: TypeAlias = Any
 

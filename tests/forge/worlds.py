@@ -17,11 +17,11 @@ from reconciler.adapters.clocks import SystemClock
 from reconciler.adapters.forge_github import GitHubForge
 from reconciler.adapters.forge_github_access import GitHubApp
 from reconciler.ports import Clock
+from tests.npm_packages import NoPackage
 
 from .accounts import APP_ID, INSTALLATION
 from .description import github_description
 from .github import StandIn
-from .npm_packages import NoPackage
 
 
 class HandClock:

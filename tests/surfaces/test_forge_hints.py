@@ -10,11 +10,11 @@ from functools import cache
 from typing import Any
 
 import pytest
-from forge.npm_packages import WEBHOOK_EXAMPLES, NoPackage, made_of
 from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.surfaces.forge_hints import Hint, hint_of
+from tests.npm_packages import WEBHOOK_EXAMPLES, NoPackage, made_of
 
 Payload = dict[str, Any]
 

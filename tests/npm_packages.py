@@ -1,4 +1,4 @@
-"""Files of pinned npm packages: what GitHub publishes of its API comes in this way.
+"""Files of pinned npm packages: how what others publish there comes into the tests.
 
 Separate from what reads them. The invariant: a file in the cache is of a package whose SHA-512 is
 the pinned one; nothing of a package ever runs.
