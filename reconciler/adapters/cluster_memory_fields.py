@@ -250,6 +250,8 @@ def _remove(body: JsonObject, dropped: FieldSet, *, kept: FieldSet, wanted: Fiel
         if stays or _is_key_of_item(path):
             continue
         _take_out(body, path)
+        # What others had inside an item went with it, and keeps no list that is empty.
+        kept = frozenset(field for field in kept if field[: len(path)] != path)
         while len(parent) > 1 and value_at(body, parent) in ({}, []):
             if _touches(parent, kept) or _touches(parent, wanted):
                 break

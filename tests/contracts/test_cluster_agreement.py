@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from reconciler.core.errors import Conflict, Invalid
@@ -61,6 +61,19 @@ class Step:
     replicas: int | None
     force: bool
 
+
+def _step(manager: str, **container: object) -> Step:
+    containers: list[Body] = [{"name": "a", "image": "registry.example.com/1", **container}]
+    return Step(manager, containers, {"a": "1"}, None, force=False)
+
+
+_ITEM_WITH_A_VALUE_OF_ANOTHER = [
+    _step("fairlead"),
+    _step("fairlead", env=[{"name": "a", "value": "2"}]),
+    _step("kubectl", env=[{"name": "a", "value": "1"}]),
+    _step("fairlead"),
+]
+"""The item goes with us who made it, and so does the list, though the value was another's."""
 
 _steps = st.builds(
     Step,
@@ -128,6 +141,7 @@ def loop_for_examples() -> Any:
     print_blob=True,
 )
 @given(steps=st.lists(_steps, min_size=1, max_size=6))
+@example(steps=_ITEM_WITH_A_VALUE_OF_ANOTHER)
 def test_memory_and_reality_agree_on_any_history(
     api_server: Any, loop_for_examples: asyncio.Runner, steps: list[Step]
 ) -> None:
