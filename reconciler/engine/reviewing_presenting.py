@@ -42,7 +42,7 @@ class ReviewOptions:
     check: str = "fairlead"
 
     def pull_url(self, number: int) -> str:
-        return f"{self.page_url}/pulls/{number:d}" if self.page_url else ""
+        return f"{self.page_url}/pr/{number:d}" if self.page_url else ""
 
     def rollout_url(self, name: str) -> str:
         return f"{self.page_url}/rollouts/{name}" if self.page_url else ""
