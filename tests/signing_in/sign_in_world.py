@@ -63,7 +63,7 @@ class SignInWorld(PageWorld):
     def __init__(self, *clusters: str) -> None:
         super().__init__(*clusters)
         self.provider: IdentityProvider = PlayedProvider()
-        self.rules: Sequence[ViewingRule] = RULES
+        self.viewing: Sequence[ViewingRule] = RULES
         self.public_url = "https://fairlead.example.com"
         self.record_views = False
 
@@ -74,7 +74,7 @@ class SignInWorld(PageWorld):
         )
         entrance = Entrance(
             provider=self.provider,
-            rules=self.rules,
+            rules=self.viewing,
             sessions=Sessions(self.clock, seconds=8 * 3600),
             public_url=self.public_url,
             record=recording(engine.books, Context(REPOSITORY, "fairlead@test"), self.clock),
