@@ -47,10 +47,8 @@ def _prompt_notices(declarations: Declarations) -> Iterator[str]:
 
 
 def _policy_notices(declarations: Declarations, policy: RepositorySpec) -> Iterator[str]:
-    if policy.approvals.wider_access is not None:
-        yield "approvals for wider access are declared but not yet enforced"
-    if policy.owners:
-        yield "owners of paths are declared but not yet enforced"
+    if policy.approvals.wider_access is not None or policy.owners:
+        yield "owners and approvals are asked for on pull requests: what is pushed past is applied"
     for name in policy.clusters.names:
         if not declarations.knows(Cluster, name):
             yield f"the policy allows cluster {name}, which no file declares"
