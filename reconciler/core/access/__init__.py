@@ -1,0 +1,1 @@
+"""What is declared about access, compiled: who may do what, and the objects that say so."""
