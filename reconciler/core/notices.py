@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from reconciler.core.access.authentication import configuration_digest, groups_claim
 from reconciler.core.declarations import Declarations
-from reconciler.core.kinds import DECLARED_ONLY, Cluster, Model, Prompt, Rollout
+from reconciler.core.kinds import DECLARED_ONLY, Cluster, Model, Prompt, Role, Rollout
 from reconciler.core.kinds.repository import RepositorySpec
 from reconciler.core.rollout_units import RenderedRollout
 from reconciler.core.rollouts.placing import gradual
+
+_DIGEST_LENGTH = len("sha256:") + 12
+"""Enough for a person to tell two files apart."""
 
 
 def notices(
@@ -25,6 +29,7 @@ def notices(
                 *_declared_only(declarations),
                 *_prompt_notices(declarations),
                 *_policy_notices(declarations, policy),
+                *_sign_in_notices(declarations),
                 *_model_notices(declarations),
                 *_strategy_notices(declarations),
                 *_route_notices(rollouts),
@@ -52,6 +57,21 @@ def _policy_notices(declarations: Declarations, policy: RepositorySpec) -> Itera
     for name in policy.clusters.names:
         if not declarations.knows(Cluster, name):
             yield f"the policy allows cluster {name}, which no file declares"
+
+
+def _sign_in_notices(declarations: Declarations) -> Iterator[str]:
+    """A file of an API server is no object: nobody but its operator can change it."""
+    for _, cluster in declarations.all(Cluster):
+        authentication = cluster.spec.authentication
+        if authentication is None:
+            continue
+        digest = configuration_digest(authentication)[:_DIGEST_LENGTH]
+        yield (
+            f"people sign in to cluster {cluster.name} once its API server has the file {digest}: "
+            f"fairlead access authentication {cluster.name}"
+        )
+        if groups_claim(authentication) is None and declarations.of(Role):
+            yield f"nobody has a Role in cluster {cluster.name}: Google tells it no groups"
 
 
 def _model_notices(declarations: Declarations) -> Iterator[str]:

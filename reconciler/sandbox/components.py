@@ -24,6 +24,8 @@ ETCD_SOCKET = "etcd:2379"
 """etcd insists on the form host:port even for a file name. A socket in a private directory needs
 no port and no certificates, and nobody else can go around the API server's access rules."""
 
+AUTHENTICATION = "authentication.yaml"
+"""Whose tokens the API server takes, where it is told."""
 ADMIN = "admin"
 SERVICE_RANGE = "10.96.0.0/16"
 FIRST_SERVICE_ADDRESS = "10.96.0.1"
@@ -58,10 +60,11 @@ IDENTITIES: Mapping[str, Identity] = {
 }
 
 
-def arguments(component: str, *, port: int) -> Sequence[str]:
-    """The flags of one program. `port` is the API server's."""
+def arguments(component: str, *, port: int, authentication: bool = False) -> Sequence[str]:
+    """The flags of one program. `port` is the API server's, and so is the file `authentication`."""
     if component == API_SERVER:
-        return _api_server(port)
+        more = (f"--authentication-config={AUTHENTICATION}",) if authentication else ()
+        return (*_api_server(port), *more)
     return _OTHERS[component]
 
 

@@ -25,6 +25,7 @@ from reconciler.sandbox.certificates import Authority, SigningKey
 from reconciler.sandbox.components import (
     ADMIN,
     API_SERVER,
+    AUTHENTICATION,
     CONTOUR,
     ENVOY,
     ETCD,
@@ -74,6 +75,7 @@ class ControlPlane:
         nodes: int = 3,
         gateway_api: bool = True,
         gateway: bool = False,
+        authentication: str = "",
         name: str = "",
         root: Path | None = None,
         progress: Progress | None = None,
@@ -81,7 +83,8 @@ class ControlPlane:
         """Nothing runs yet. Without a name it gets one that nobody else has.
 
         With a gateway, the programs run in a network of their own, where a model server answers
-        for every pod, and the gateway routes to them.
+        for every pod, and the gateway routes to them. `authentication` is the content of an
+        AuthenticationConfiguration, for whose tokens the API server takes.
         """
         assert not gateway or (gateway_api and components is Components.FULL), "it needs all"
         self.name = name or f"unnamed-{secrets.token_hex(6)}"
@@ -91,6 +94,7 @@ class ControlPlane:
         self._nodes = nodes if components is Components.FULL else 0
         self._gateway_api = gateway_api
         self._gateway = gateway
+        self._authentication = authentication
         self._root = root or sandboxes_directory(os.environ)
         self._progress = progress or Silent()
         self._claim: Claim | None = None
@@ -170,6 +174,8 @@ class ControlPlane:
         try:
             self._reserve_ports()
             self._write_credentials()
+            if self._authentication:
+                self._write_authentication()
             self._spawn_supervisor()
             self._start_programs()
         except BaseException:
@@ -211,6 +217,12 @@ class ControlPlane:
         self.stop_api_server(graceful=graceful)
         self.start_api_server()
 
+    def authenticate(self, configuration: str) -> None:
+        """Replace the AuthenticationConfiguration; the API server takes it up by itself."""
+        assert self._authentication, "it was started without one"
+        self._authentication = configuration
+        self._write_authentication()
+
     # Steps of starting
 
     def _reserve_ports(self) -> None:
@@ -226,6 +238,12 @@ class ControlPlane:
     def _close_ports(self) -> None:
         self._port.close()
         self._gateway_port.close()
+
+    def _write_authentication(self) -> None:
+        # Half a file would be refused, and that be the end of it until the next change.
+        partial = self.directory / f"{AUTHENTICATION}.partial"
+        partial.write_text(self._authentication, encoding="utf-8")
+        partial.replace(self.directory / AUTHENTICATION)
 
     def _write_credentials(self) -> None:
         self._pki.mkdir()
@@ -308,7 +326,8 @@ class ControlPlane:
         return pool.submit(bootstrap.create_definitions, client, directories)
 
     def _start(self, component: str) -> None:
-        flags = [*arguments(component, port=self._port_number)]
+        told = bool(self._authentication)
+        flags = [*arguments(component, port=self._port_number, authentication=told)]
         if component == KWOK and self._gateway:
             flags += data_plane.kwok_arguments()
         self._supervisor.start(component, [str(self._binaries[component]), *flags])

@@ -62,6 +62,10 @@ COMMANDS: Mapping[str, Command] = {
         "Prepare the commit that undoes another one.",
         "reconciler.wiring.forges:revert_tools",
     ),
+    "access": Command(
+        "reconciler.surfaces.access_commands:access_group",
+        "See who may do what, and how it is enforced.",
+    ),
     "audit": Command(
         "reconciler.surfaces.audit_commands:audit_group",
         "Read, prove and verify the audit log.",

@@ -14,9 +14,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple, TypeAlias
 
+from reconciler.core.access.authentication import groups_claim
 from reconciler.core.desired import DesiredState
 from reconciler.core.identifiers import ClusterName, ObjectKey
-from reconciler.core.kinds import AgentScope, Model, Role
+from reconciler.core.kinds import AgentScope, Cluster, Model, Role
 from reconciler.core.manifests import JsonObject, JsonValue, Manifest, canonical_json
 from reconciler.core.statuses import part, parts
 
@@ -146,7 +147,8 @@ def _declared(state: DesiredState | None) -> _Rights:
     roles = (right for name, role in state.roles.items() for right in _of_role(name, role))
     agents = (right for name, agent in state.agents.items() for right in _of_agent(name, agent))
     models = (right for model in state.models.values() for right in _of_model(model))
-    return dict.fromkeys((*roles, *agents, *models))
+    people = (right for cluster in state.clusters.values() for right in _of_cluster(cluster))
+    return dict.fromkeys((*roles, *agents, *models, *people))
 
 
 def _denied(state: DesiredState | None) -> _Rights:
@@ -203,3 +205,20 @@ def _of_model(model: Model) -> Iterator[_Right]:
         for action, principals in (("infer", given.inference), ("retrain", given.retraining)):
             for principal in principals:
                 yield _Right(str(principal), action, f"{model.name}@{version.name}")
+
+
+def _of_cluster(cluster: Cluster) -> Iterator[_Right]:
+    """Who may sign in, and as whom: another claim or prefix makes other people of them."""
+    declared = cluster.spec.authentication
+    if declared is None:
+        return
+    domain = f"{declared.hosted_domain} at " if declared.hosted_domain else ""
+    groups = f", with groups by {claim}" if (claim := groups_claim(declared)) else ""
+    trusted = ", trusting a certificate authority of its own" * bool(declared.certificate_authority)
+    for audience in declared.audiences:
+        yield _Right(
+            f"people of {domain}{declared.issuer}",
+            "",
+            f"sign-in to cluster {cluster.name} by client {audience} as "
+            f"{declared.prefix}{declared.username_claim}{groups}{trusted}",
+        )
