@@ -47,6 +47,11 @@ COMMANDS: Mapping[str, Command] = {
         "Keep the clusters as the branch declares.",
         "reconciler.wiring.daemon:run_tools",
     ),
+    "authorize": Command(
+        "reconciler.surfaces.authorize_command:authorize_command",
+        "Answer a gateway that asks who may call which model.",
+        "reconciler.wiring.authorizing:authorize_tools",
+    ),
     "status": Command(
         "reconciler.surfaces.status_command:status_command",
         "Show how the clusters stand.",

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import structlog
 import uvicorn
 from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from reconciler import __version__
 from reconciler.core.audit.records import Reason, Verb
@@ -71,7 +72,7 @@ class Daemon:
         """Raises what ended the engine, if it was not `stop`."""
         result = "stopped"
         try:
-            async with _served(endpoints, listening):
+            async with served(endpoints, listening):
                 await self._record(Verb.START, "ok")
                 address = listening.getsockname()
                 log.info("daemon.started", host=address[0], port=address[1])
@@ -153,7 +154,7 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def _served(endpoints: Starlette, listening: socket.socket) -> AsyncIterator[None]:
+async def served(endpoints: ASGIApp, listening: socket.socket) -> AsyncIterator[None]:
     config = uvicorn.Config(
         endpoints,
         log_config=None,

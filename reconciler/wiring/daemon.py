@@ -67,12 +67,12 @@ def _flush(provider: TracerProvider) -> None:
 
 async def _run_until_signal(settings: Settings, metrics: Metrics) -> None:
     stop = asyncio.Event()
-    with _signals(stop):
+    with signals(stop):
         await serve(settings, stop=stop, metrics=metrics)
 
 
 @contextmanager
-def _signals(stop: asyncio.Event) -> Iterator[None]:
+def signals(stop: asyncio.Event) -> Iterator[None]:
     """The first signal asks to stop; a second one ends the process as signals do."""
     loop = asyncio.get_running_loop()
     numbers = (signal.SIGTERM, signal.SIGINT)

@@ -40,6 +40,7 @@ class Verb(StrEnum):
     SIGN_IN = "sign-in"
     SIGN_OUT = "sign-out"
     VIEW = "view-page"
+    AUTHORIZE = "authorize-request"
 
 
 class Reason(StrEnum):

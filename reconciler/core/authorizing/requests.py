@@ -52,13 +52,17 @@ _UNASKING_METHODS = frozenset({"initialize", "ping", "tools/list"})
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """A request as the gateway got it. Names of headers are in lower case; each comes once."""
+    """A request as the gateway got it. Names of headers and the host are in lower case.
+
+    `repeats` says that a header came twice: two readers may each take another one.
+    """
 
     method: str
     host: str
     path: str
     headers: Mapping[str, str]
     body: bytes
+    repeats: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +88,23 @@ class ToolCall:
 Call: TypeAlias = ModelCall | ToolCall
 
 
-def headers_of(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Raises Denied for a header that came twice: two readers may each take another one."""
-    found: dict[str, str] = {}
+def request_of(
+    method: str, host: str, path: str, pairs: Iterable[tuple[str, str]], body: bytes
+) -> HttpRequest:
+    """Of the headers as they came, in order and in any case."""
+    headers: dict[str, str] = {}
+    repeats = False
     for name, value in pairs:
-        if name.lower() in found:
-            raise Denied("header-repeated", "a header comes twice", status=400)
-        found[name.lower()] = value
-    return found
+        repeats = repeats or name.lower() in headers
+        headers[name.lower()] = value
+    return HttpRequest(method, host.lower().partition(":")[0], path, headers, body, repeats)
 
 
 def call_of(request: HttpRequest) -> Call:
     """Raises Denied for everything that is not exactly one of the calls that are known."""
     path = _plain_path(request.path)
+    if request.repeats:
+        raise Denied("header-repeated", "a header comes twice", status=400)
     for name in GATEWAY_HEADERS:
         if name in request.headers:
             raise Denied("gateway-header", f"only the gateway sends {name}", status=400)

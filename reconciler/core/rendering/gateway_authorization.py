@@ -1,0 +1,91 @@
+"""What makes a gateway ask the authorizer, and what keeps requests from going round it.
+
+Separate from the routes, which know no authorizer. The invariant: a gateway that gets no answer,
+or no whole body, lets nothing pass; and a model server takes connections from the gateway alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from reconciler.core.authorizing.requests import LARGEST_BODY
+from reconciler.core.manifests import JsonObject, JsonValue
+
+AUTHORIZE_PREFIX = "/authorize"
+"""Goes before the path of the request that is asked about, over HTTP."""
+
+ANSWER_SECONDS = 3
+"""Longer than the authorizer takes to say that it took too long."""
+
+ASKING_HEADERS = (
+    "content-type",
+    "content-encoding",
+    "traceparent",
+    "x-agent-run",
+    "x-model",
+    "x-model-adapter",
+    "x-prompt",
+    "x-prompt-version",
+)
+"""What the authorizer is told of a request besides its method, host, path, token and body."""
+
+UPSTREAM_HEADERS = (
+    "traceparent",
+    "x-fairlead-subject",
+    "x-fairlead-trace",
+    "x-envoy-upstream-rq-timeout-ms",
+)
+"""What the gateway puts into a request that goes on."""
+
+_FILTER = "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz"
+
+
+def external_authorization(cluster: str, uri: str) -> JsonObject:
+    """The HTTP filter of an Envoy, which goes before the router. `cluster` is Envoy's name."""
+    config: JsonObject = {
+        "@type": _FILTER,
+        "transport_api_version": "V3",
+        "failure_mode_allow": False,
+        "status_on_error": {"code": "ServiceUnavailable"},
+        "clear_route_cache": False,
+        "with_request_body": {
+            "max_request_bytes": LARGEST_BODY,
+            "allow_partial_message": False,
+            "pack_as_bytes": True,
+        },
+        "allowed_headers": {"patterns": _exactly(ASKING_HEADERS)},
+        "http_service": {
+            "server_uri": {"uri": uri, "cluster": cluster, "timeout": f"{ANSWER_SECONDS}s"},
+            "path_prefix": AUTHORIZE_PREFIX,
+            "authorization_response": {
+                "allowed_upstream_headers": {"patterns": _exactly(UPSTREAM_HEADERS)},
+                "allowed_client_headers": {
+                    "patterns": _exactly(("content-type", "x-fairlead-trace"))
+                },
+            },
+        },
+    }
+    return {"name": "envoy.filters.http.ext_authz", "typed_config": config}
+
+
+def from_gateway_only(
+    namespace: str, *, gateway_namespace: str, pod_labels: JsonObject, metadata: JsonObject
+) -> JsonObject:
+    """The NetworkPolicy of model servers: whoever is not the gateway cannot connect to them."""
+    peer: JsonObject = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": gateway_namespace}}
+    }
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {**metadata, "namespace": namespace},
+        "spec": {
+            "podSelector": {"matchLabels": pod_labels},
+            "policyTypes": ["Ingress"],
+            "ingress": [{"from": [peer]}],
+        },
+    }
+
+
+def _exactly(names: Iterable[str]) -> list[JsonValue]:
+    return [{"exact": name, "ignore_case": True} for name in names]
