@@ -17,7 +17,7 @@ ARGS ?=
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
-.PHONY: help demo test bench gates lint format schemas reference clean
+.PHONY: help demo test chromium bench gates lint format schemas reference clean
 
 help: ## Show this.
 	@echo "make demo       set up, then show a commit on its way to a real control plane"
@@ -33,8 +33,23 @@ help: ## Show this.
 demo: $(READY)
 	@$(BIN)/fairlead demo $(ARGS)
 
-test: lint
+test: lint chromium
 	@$(BIN)/python -m pytest $(ARGS)
+
+# The tests of the status page drive one. Without, they are skipped and say how to get it.
+chromium:
+	@for name in "$$FAIRLEAD_CHROMIUM" chromium chromium-browser google-chrome-stable google-chrome; do \
+	  if [ -n "$$name" ] && command -v "$$name" >/dev/null 2>&1; then exit 0; fi; \
+	done; \
+	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then exit 0; fi; \
+	export DEBIAN_FRONTEND=noninteractive; \
+	echo "installing Chromium with apt-get, for the tests of the status page: about 1 minute"; \
+	if apt-get -qq update >/dev/null 2>&1 && \
+	  apt-get -qq install --no-install-recommends chromium >/dev/null 2>&1; then \
+	  echo "  installed"; \
+	else \
+	  echo "  apt-get could not install it, so these tests will be skipped"; \
+	fi
 
 bench: $(READY)
 	@$(BIN)/python -m bench $(ARGS)
