@@ -1,0 +1,40 @@
+"""Subjects: who may have access, and how a cluster calls them.
+
+Separate because rules, sentences, objects and the request path must mean the same by a name. The
+invariant: a Role is called by its name and an agent `agent/NAME`, as documents do; no name of one
+sort can be taken for one of the other.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+AGENT_PREFIX: Final = "agent/"
+"""Before the name of an agent wherever roles may be named, too."""
+
+AGENT_NAMESPACES: Final = "agent-"
+"""Before the name of an agent: the namespace that it has for itself."""
+
+
+def agent_subject(name: str) -> str:
+    return f"{AGENT_PREFIX}{name}"
+
+
+def agent_name(subject: str) -> str | None:
+    """The agent that a subject is; None for a Role."""
+    return subject.removeprefix(AGENT_PREFIX) if subject.startswith(AGENT_PREFIX) else None
+
+
+def agent_namespace(name: str) -> str:
+    return f"{AGENT_NAMESPACES}{name}"
+
+
+def agent_username(name: str) -> str:
+    """As an API server calls the agent's ServiceAccount."""
+    return f"system:serviceaccount:{agent_namespace(name)}:{name}"
+
+
+def in_words(subject: str) -> str:
+    """The subject at the beginning of a sentence."""
+    agent = agent_name(subject)
+    return f"role {subject}" if agent is None else f"agent {agent}"
