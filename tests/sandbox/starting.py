@@ -10,8 +10,10 @@ from reconciler.sandbox import Binaries, BinarySettings, Components, ControlPlan
 BARE = Components.BARE
 
 
-def bare_plane(root: Path, **replaced: Path) -> ControlPlane:
+def bare_plane(root: Path, *, authentication: str = "", **replaced: Path) -> ControlPlane:
     """Not started. `replaced` programs take the place of the real ones."""
     found = locate(BARE.value, BinarySettings.from_environment(os.environ))
     binaries = Binaries({**found.paths, **replaced})
-    return ControlPlane(binaries, components=BARE, gateway_api=False, root=root)
+    return ControlPlane(
+        binaries, components=BARE, gateway_api=False, authentication=authentication, root=root
+    )

@@ -73,9 +73,22 @@ class RealProvider:
         return url
 
 
+def registered(client: str) -> Mapping[str, object]:
+    """A confidential client, as the provider is told of it."""
+    return {
+        "client_id": client,
+        "client_secret": "a-secret-of-tests-with+signs/and=more",
+        "redirect_uris": [CALLBACK],
+        "post_logout_redirect_uris": ["http://localhost:9460/signed-out"],
+    }
+
+
 @contextmanager
 def running(directory: Path, **said: object) -> Iterator[RealProvider]:
-    """Start one with PEOPLE and one confidential client `fairlead`. Raises NoProvider."""
+    """Start one with PEOPLE and one confidential client `fairlead`, unless told otherwise.
+
+    Raises NoProvider.
+    """
     modules = _installed()
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1")
@@ -83,13 +96,13 @@ def running(directory: Path, **said: object) -> Iterator[RealProvider]:
     certificate.private_key_pem.write_to_path(key)
     certificate.cert_chain_pems[0].write_to_path(cert)
     authority.cert_pem.write_to_path(ca)
-    client = {
-        "client_id": "fairlead",
-        "client_secret": "a-secret-of-tests-with+signs/and=more",
-        "redirect_uris": [CALLBACK],
-        "post_logout_redirect_uris": ["http://localhost:9460/signed-out"],
+    given = {
+        "key": str(key),
+        "cert": str(cert),
+        "people": PEOPLE,
+        "clients": [registered("fairlead")],
+        **said,
     }
-    given = {"key": str(key), "cert": str(cert), "people": PEOPLE, "clients": [client], **said}
     process = subprocess.Popen(
         ["node", str(modules / "provider.js"), json.dumps(given)],
         stdin=subprocess.PIPE,
