@@ -7,6 +7,7 @@ would allow.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -123,14 +124,19 @@ class _Registry:
 
 
 def _lists(models: Iterable[Model]) -> Mapping[OnModels, frozenset[str]]:
-    found: dict[tuple[str, ModelAction], set[str]] = {}
+    found: Mapping[ModelAction, dict[str, list[str]]]
+    found = {action: defaultdict(list) for action in ACTIONS}
     for model in models:
         for version in model.spec.versions:
             name = f"{model.name}@{version.name}"
-            for action in ACTIONS:
+            for action, listing in found.items():
                 for subject in listed(model, version.name, action) or ():
-                    found.setdefault((subject, action), set()).add(name)
-    return {OnModels(*right): frozenset(names) for right, names in found.items()}
+                    listing[subject].append(name)
+    return {
+        OnModels(subject, action): frozenset(names)
+        for action, listing in found.items()
+        for subject, names in listing.items()
+    }
 
 
 def _of_role(
