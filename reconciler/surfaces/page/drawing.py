@@ -31,6 +31,8 @@ from reconciler.ports import Clock
 from reconciler.surfaces.page.static_files import StaticFiles
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
+SHORT_NAME = 17
+"""Letters that fit into the column of names in the narrowest window."""
 LONGEST_TEXT = 4000
 LIVE = "live_"
 """Blocks whose names begin so are sent anew when they change."""
@@ -75,6 +77,8 @@ class Drawing:
             slug=slug,
             span=span,
             inline=inline,
+            said=said,
+            foldable=foldable,
         )
         made.globals.update(
             asset=static.url,
@@ -145,6 +149,22 @@ def _span(found: Span) -> Markup:
         text = Markup("<b>{}</b>").format(text)
     target = https(found.url)
     return Markup('<a href="{}">{}</a>').format(target, text) if target else text
+
+
+def said(text: str) -> Markup:
+    """A sentence of ours, in which what stands between two backticks is to be typed as it is."""
+    pieces = printable(text, limit=LONGEST_TEXT).split("`")
+    if len(pieces) % 2 == 0:
+        return escape("`".join(pieces))
+    typed = Markup("<code>{}</code>")
+    drawn = (typed.format(piece) if at % 2 else escape(piece) for at, piece in enumerate(pieces))
+    return Markup("").join(drawn)
+
+
+def foldable(name: object) -> Markup:
+    """The name of a unit or an object. A long one may go on in the next line after a slash."""
+    text = printable(str(name), limit=LONGEST_TEXT)
+    return Markup("/<wbr>").join(text.split("/")) if len(text) > SHORT_NAME else escape(text)
 
 
 def subject_of(record: AuditRecord) -> str:
