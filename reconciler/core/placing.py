@@ -15,6 +15,7 @@ from reconciler.core.desired import Unit
 from reconciler.core.identifiers import ClusterName, UnitName
 from reconciler.core.plain_units import PlainUnit
 from reconciler.core.rendering.release import rollout_unit
+from reconciler.core.request_path import ACCESS_UNIT, access_units
 from reconciler.core.uniqueness import UnitChange
 
 UnitKey: TypeAlias = "tuple[ClusterName, UnitName]"
@@ -41,8 +42,15 @@ def place(
     stale = {
         *(key for name in names for key in _plain_keys(before, plain[0].get(name), name)),
         *_stale_rollout_keys(before, after),
+        *_access_keys(units, before, after),
     }
-    fresh = dict((*_plain_units(after, plain[1], names), *_rollout_units(before, after)))
+    fresh = dict(
+        (
+            *_plain_units(after, plain[1], names),
+            *_rollout_units(before, after),
+            *_access_units(units, before, after),
+        )
+    )
     result = {**units, **fresh}
     for key in stale - fresh.keys():
         del result[key]
@@ -95,3 +103,29 @@ def _rollout_units(before: Declared | None, after: Declared) -> Iterator[tuple[U
         if known.get(name) is not rendered:
             for cluster, unit in rendered.units.items():
                 yield (cluster, unit.name), unit
+
+
+def _access_keys(
+    units: Mapping[UnitKey, Unit], before: Declared | None, after: Declared
+) -> Iterator[UnitKey]:
+    """Those that went, or are made of something else now."""
+    if before is after:
+        return
+    now = access_units(after)
+    for key, unit in units.items():
+        if unit.name == ACCESS_UNIT and not _is_same(unit, now.get(unit.cluster)):
+            yield key
+
+
+def _access_units(
+    units: Mapping[UnitKey, Unit], before: Declared | None, after: Declared
+) -> Iterator[tuple[UnitKey, Unit]]:
+    if before is after:
+        return
+    for cluster, unit in access_units(after).items():
+        if not _is_same(unit, units.get((cluster, ACCESS_UNIT))):
+            yield (cluster, ACCESS_UNIT), unit
+
+
+def _is_same(unit: Unit, other: Unit | None) -> bool:
+    return other is not None and unit.digest == other.digest

@@ -339,6 +339,7 @@ async def _prepare(world: World) -> None:
         "namespace": world.namespace,
         "name": MODEL,
         "model": MODEL,
+        "called": MODEL,
         "hostnames": [HOST],
         "prefix": "/",
         "backends": {f"{MODEL}-{version}": version for version in ("v3", "v4")},

@@ -64,7 +64,7 @@ def route_of(rules: Rules, call: ModelCall, *, host: str, path: str) -> ModelRou
     route = rules.route(host, path, call.selected)
     if route is None:
         raise Denied("route-unknown", "no model is reached at this host and path", status=404)
-    if route.model != call.model:
+    if route.called != call.model:
         raise Denied("model-mismatch", "the route leads to another model", status=400)
     return route
 
@@ -85,10 +85,11 @@ def questions_of(
             raise Denied("version-absent", "the route does not lead to that version", status=404)
         versions = {call.version}
     for version in sorted(versions):
-        if agent is not None and not agent.may(call.action, call.model, version):
-            raise Denied("scope-unlisted", _sentence(call, version, "the scope does not list"))
+        if agent is not None and not agent.may(call.action, route.model, version):
+            name = f"{route.model}@{version}"
+            raise Denied("scope-unlisted", f"the scope does not list {call.action} on {name}")
     return tuple(
-        Question(route.namespace, call.action, call.model, version) for version in sorted(versions)
+        Question(route.namespace, call.action, route.model, version) for version in sorted(versions)
     )
 
 
@@ -111,7 +112,3 @@ def require_tool(call: ToolCall, agent: Agent | None, digests: Mapping[str, str]
         raise Denied("tool-unlisted", "the scope does not list the tool")
     if digests.get(call.tool) not in pinned:
         raise Denied("tool-changed", "the tool is not the one that the scope pins")
-
-
-def _sentence(call: ModelCall, version: str, beginning: str) -> str:
-    return f"{beginning} {call.action} on {call.model}@{version}"

@@ -37,6 +37,9 @@ class ModelRoute(_Part):
     name: str
     """Of the HTTPRoute."""
     model: str
+    """Name of the Model."""
+    called: str
+    """The name by which requests ask for it."""
     hostnames: tuple[str, ...]
     prefix: str
     backends: Mapping[str, str]
@@ -106,7 +109,7 @@ class Rules(_Part):
         found = [
             route
             for route in self.routes
-            if route.takes(host, path) and (not route.selected or route.model == selected)
+            if route.takes(host, path) and (not route.selected or route.called == selected)
         ]
         if not found:
             return None

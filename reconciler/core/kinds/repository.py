@@ -268,6 +268,13 @@ class Defaults(Part):
     """Replicas of a model."""
 
 
+class AuthorizerReference(Part):
+    """Where the authorizer of the request path is."""
+
+    namespace: DnsLabel
+    """Namespace in which it finds its rules, in every cluster. Must be one that is allowed."""
+
+
 class RepositorySpec(Part):
     """Policy of the repository."""
 
@@ -298,8 +305,20 @@ class RepositorySpec(Part):
     """Who answers for which path; of several that match, the last."""
     defaults: Defaults = Field(default_factory=Defaults)
     """What documents get that do not say otherwise."""
+    authorizer: Maybe[AuthorizerReference] = None
+    """The authorizer of the request path. Without it, it is given no rules."""
     ignore: tuple[IgnoredFields, ...] = ()
     """Fields that are not ours to manage."""
+
+    @model_validator(mode="after")
+    def _require_allowed_authorizer(self) -> RepositorySpec:
+        named = self.authorizer
+        if named is not None and not self.allow.permits_namespace(named.namespace):
+            raise refusal(
+                f"has its authorizer in namespace {named.namespace}, which is not allowed",
+                hint="add the namespace to allow.namespaces",
+            )
+        return self
 
 
 class Repository(Declaration):
