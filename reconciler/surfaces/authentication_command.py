@@ -33,7 +33,9 @@ from reconciler.surfaces.validate_command import valid_state
     default=".",
 )
 def authentication_command(*, cluster: str, repository: Path) -> None:
-    """Print what goes to --authentication-config of the API server of CLUSTER.
+    """Print the file by which the API server knows people.
+
+    It goes to --authentication-config of CLUSTER's kube-apiserver.
 
     DIR is the work tree of the config repository; the current directory by default.
     """
