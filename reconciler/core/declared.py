@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from reconciler.core.access.claims import claim_problems
+from reconciler.core.access.policy import AccessPolicy
 from reconciler.core.declarations import Declarations, index
 from reconciler.core.documents import Document
 from reconciler.core.identifiers import ClusterName
@@ -48,6 +50,11 @@ class Declared:
     rendered: Mapping[str, RenderedRollout]
     notices: tuple[str, ...]
 
+    @property
+    def access(self) -> AccessPolicy:
+        """What the documents say about access to models."""
+        return AccessPolicy(self.roles, self.agents, self.models)
+
     def clusters_of(self, source: ManifestSource) -> tuple[ClusterName, ...]:
         """The clusters that the plain manifests of `source` go to."""
         estate = self.environment.estate
@@ -83,6 +90,7 @@ def declare(
     return declared, (
         *problems,
         *reference_problems(declarations),
+        *claim_problems(declarations, declared.access),
         *rollouts.problems,
         *_source_problems(declarations, declared),
     )

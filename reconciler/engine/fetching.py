@@ -37,6 +37,11 @@ class Invalid:
     commit: CommitSha
     problems: tuple[Problem, ...]
 
+    @property
+    def first(self) -> Problem:
+        """The first that refuses the commit; there is one."""
+        return errors_among(self.problems)[0]
+
 
 class Compiler:
     """Compiles commits of one repository, each incrementally from the one before."""

@@ -113,7 +113,7 @@ class Reconciler:
         if isinstance(result, Invalid):
             raise Corrupt(
                 f"the accepted commit {short(accepted)} is not valid for this release: "
-                f"{result.problems[0].location} {result.problems[0].message}",
+                f"{result.first.location} {result.first.message}",
                 hint="run the release that accepted it, mend the file in a commit, then upgrade",
             )
         self.accepted = result.compilation.state

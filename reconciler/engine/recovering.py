@@ -63,7 +63,7 @@ class Recovery:
                 log.warning("rollout.not_recovered", commit=commit, reason=error.message)
                 continue
             if isinstance(result, Invalid):
-                reason = result.problems[0].message
+                reason = result.first.message
                 log.warning("rollout.not_recovered", commit=commit, reason=reason)
                 continue
             declared[commit] = dict(result.compilation.state.units)

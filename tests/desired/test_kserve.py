@@ -73,6 +73,9 @@ def test_an_approval_between_weights_is_no_obstacle() -> None:
         "apiVersion: fairlead.dev/v1alpha1\nkind: Role\nmetadata: {name: owners}\n"
         "spec:\n  groups: [owners]\n"
         "  allow: [{models: {labels: {team: risk}}, actions: [promote]}]\n"
+        "  tests:\n"
+        "  - {can: promote, model: fraud-detector@v3, expect: allowed}\n"
+        "  - {can: infer, model: fraud-detector@v3, expect: denied}\n"
     )
     rollout = KSERVE_ROLLOUT.replace("{weight: 5%}", approval)
     assert codes(repository(**{**FILES, "rollouts": rollout}, roles=role)) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from reconciler.core.problems import errors_among
 from tests.desired.builders import (
     CLUSTERS,
     MODEL,
@@ -27,7 +28,7 @@ GATE = HEAD + "kind: Gate\nmetadata: {name: answers}\nspec: {evaluation: {name: 
 
 def found(**files: str) -> list[tuple[str, str]]:
     _, problems = compile_tree(repository(**{"models": MODEL, "rollouts": ROLLOUT, **files}))
-    return [(problem.code, problem.location) for problem in problems]
+    return [(problem.code, problem.location) for problem in errors_among(problems)]
 
 
 def test_a_model_that_no_file_declares_is_named_with_the_nearest() -> None:
