@@ -18,11 +18,12 @@ from collections.abc import Mapping
 import aiohttp
 import orjson
 from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 from reconciler import __version__
 from reconciler.adapters.cluster_connection import read_up_to, unavailable
 from reconciler.core.authorizing.tools import digests_of, result_of
-from reconciler.core.errors import Missing, Unavailable
+from reconciler.core.errors import Misconfigured, Missing, Unavailable
 from reconciler.core.manifests import JsonObject
 
 ANSWER_SECONDS = 1.5
@@ -37,6 +38,13 @@ class HttpToolServers:
     """`urls` by the names that AgentScopes use."""
 
     def __init__(self, urls: Mapping[str, str]) -> None:
+        """Raises Misconfigured for a link-local address: no resolver is asked about a literal."""
+        for name, url in urls.items():
+            if _is_link_local(URL(url).host or ""):
+                raise Misconfigured(
+                    f"the tool server {name} is at a link-local address",
+                    hint="give it an address of its own; metadata services live at these",
+                )
         self._urls = urls
         self._session: aiohttp.ClientSession | None = None
         self._conversations: dict[str, str] = {}
@@ -116,14 +124,14 @@ class HttpToolServers:
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(resolver=_Resolver()),
+                connector=aiohttp.TCPConnector(resolver=GuardedResolver()),
                 timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS),
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._session
 
 
-class _Resolver(AbstractResolver):
+class GuardedResolver(AbstractResolver):
     """Asked for every connection, so that a name that changes its address is seen to."""
 
     async def resolve(
@@ -133,7 +141,7 @@ class _Resolver(AbstractResolver):
         infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, family=family)
         found: list[ResolveResult] = []
         for at, _, proto, _, address in infos:
-            if ipaddress.ip_address(str(address[0])).is_link_local:
+            if _is_link_local(str(address[0])):
                 raise OSError(f"{host} is at a link-local address")
             found.append(
                 ResolveResult(
@@ -149,3 +157,13 @@ class _Resolver(AbstractResolver):
 
     async def close(self) -> None:
         """Nothing was opened."""
+
+
+def _is_link_local(host: str) -> bool:
+    """False for a name, about which the resolver is asked."""
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_link_local
