@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from reconciler.core.access.authentication import configuration_digest, groups_claim
+from reconciler.core.access.authentication import file_digest, groups_claim
 from reconciler.core.declarations import Declarations
 from reconciler.core.kinds import DECLARED_ONLY, Cluster, Model, Prompt, Role, Rollout
 from reconciler.core.kinds.repository import RepositorySpec
@@ -65,7 +65,7 @@ def _sign_in_notices(declarations: Declarations) -> Iterator[str]:
         authentication = cluster.spec.authentication
         if authentication is None:
             continue
-        digest = configuration_digest(authentication)[:_DIGEST_LENGTH]
+        digest = file_digest(cluster.name, authentication)[:_DIGEST_LENGTH]
         yield (
             f"people sign in to cluster {cluster.name} once its API server has the file {digest}: "
             f"fairlead access authentication {cluster.name}"

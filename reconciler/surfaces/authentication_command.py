@@ -12,12 +12,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-import yaml
 
-from reconciler.core.access.authentication import (
-    authentication_configuration,
-    configuration_digest,
-)
+from reconciler.core.access.authentication import authentication_file
 from reconciler.core.errors import Missing
 from reconciler.core.identifiers import ClusterName
 from reconciler.core.kinds.authentication import Authentication
@@ -40,18 +36,6 @@ def authentication_command(*, cluster: str, repository: Path) -> None:
     DIR is the work tree of the config repository; the current directory by default.
     """
     click.echo(authentication_file(cluster, _declared(cluster, repository)), nl=False)
-
-
-def authentication_file(cluster: str, authentication: Authentication) -> str:
-    """The file as YAML. Its first line tells which one it is, as the plan's notice does."""
-    digest = configuration_digest(authentication)
-    body = yaml.safe_dump(
-        authentication_configuration(authentication),
-        sort_keys=False,
-        allow_unicode=True,
-        width=1000,
-    )
-    return f"# --authentication-config of cluster {cluster}, {digest}\n{body}"
 
 
 def _declared(cluster: str, repository: Path) -> Authentication:

@@ -17,11 +17,11 @@ import pytest
 
 from reconciler.adapters.clocks import SystemClock
 from reconciler.adapters.openid import OpenIdProvider
+from reconciler.core.access.authentication import authentication_file, file_digest
 from reconciler.core.kinds.authentication import GOOGLE, Authentication
 from reconciler.core.manifests import JsonObject
 from reconciler.sandbox import ControlPlane
 from reconciler.sandbox.bootstrap import ApiClient
-from reconciler.surfaces.authentication_command import authentication_file
 from tests.sandbox.starting import bare_plane
 from tests.signing_in.real_provider import CALLBACK, NoProvider, RealProvider, registered, running
 
@@ -165,11 +165,14 @@ def known(name: str, *groups: str) -> tuple[str, list[str]]:
     return f"oidc:{name}", [*(f"oidc:{group}" for group in groups), "system:authenticated"]
 
 
+def administrator(plane: ControlPlane) -> ApiClient:
+    port = int(plane.server.rpartition(":")[2])
+    return ApiClient(port, pki=plane.directory / "pki", user="admin")
+
+
 def bind(plane: ControlPlane, group: str) -> None:
     """Let a group list the ConfigMaps of a namespace, as Roles are compiled."""
-    admin = ApiClient(
-        int(plane.server.rpartition(":")[2]), pki=plane.directory / "pki", user="admin"
-    )
+    admin = administrator(plane)
     api = "rbac.authorization.k8s.io"
     role: JsonObject = {
         "metadata": {"name": "readers"},
@@ -223,6 +226,11 @@ async def test_a_token_that_was_changed_is_refused(place: Place) -> None:
     _, other, _ = (await place.token("rita")).split(".")
     assert await place.who(f"{head}.{other}.{signature}") == 401
     assert await place.who(f"{head}.{body}.") == 401
+
+
+def test_the_server_tells_the_digest_of_its_file(place: Place, provider: RealProvider) -> None:
+    _, metrics = administrator(place.plane).get("/metrics")
+    assert f'hash="{file_digest("test", declared(provider))}"' in metrics.decode()
 
 
 async def test_without_a_token_one_learns_whether_the_server_lives_and_no_more(

@@ -8,12 +8,15 @@ a token one learns whether the server lives, and no more.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
+
+import yaml
 
 from reconciler.core.identifiers import Digest
 from reconciler.core.kinds.authentication import DEFAULT_PREFIX, Authentication
 from reconciler.core.kinds.cluster import Cluster
-from reconciler.core.manifests import JsonObject, JsonValue, canonical_json, digest_of
+from reconciler.core.manifests import JsonObject, JsonValue, digest_of
 
 LONGEST_SECONDS: Final = 3600
 _OPEN_PATHS: Final = ("/livez", "/readyz")
@@ -32,9 +35,17 @@ def groups_claim(authentication: Authentication) -> str | None:
     return authentication.groups_claim or "groups"
 
 
-def configuration_digest(authentication: Authentication) -> Digest:
-    """Identity of the file's content, by which people see that a server has the right one."""
-    return digest_of(canonical_json(authentication_configuration(authentication)))
+def file_digest(cluster: str, authentication: Authentication) -> Digest:
+    """SHA-256 of the file. An API server that has it says the same in its metrics."""
+    return digest_of(authentication_file(cluster, authentication).encode())
+
+
+@lru_cache(maxsize=1024)
+def authentication_file(cluster: str, authentication: Authentication) -> str:
+    """The file as YAML. Kept, because every compilation names its digest."""
+    configuration = authentication_configuration(authentication)
+    body: str = yaml.safe_dump(configuration, sort_keys=False, width=1000)
+    return f"# --authentication-config of cluster {cluster}, made by Fairlead\n{body}"
 
 
 def authentication_configuration(authentication: Authentication) -> JsonObject:
