@@ -74,6 +74,8 @@ class World:
     direct: str = ""
     session: aiohttp.ClientSession = field(default_factory=aiohttp.ClientSession)
     rules: dict[str, Any] = field(default_factory=dict)
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    stopped: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def declare(self, *bodies: JsonObject) -> None:
         for body in bodies:
@@ -298,7 +300,6 @@ async def world_of(plane: ControlPlane, directory: Path) -> AsyncIterator[World]
     await web.TCPSite(runner, "127.0.0.1", upstream).start()
     world.gateway, world.direct = f"http://127.0.0.1:{gateway}", f"http://127.0.0.1:{authorizer}"
     await _prepare(world)
-    stop = asyncio.Event()
     settings = AuthorizeSettings(
         cluster="one",
         namespace=world.namespace,
@@ -309,7 +310,8 @@ async def world_of(plane: ControlPlane, directory: Path) -> AsyncIterator[World]
         tool_servers={"metrics": f"http://127.0.0.1:{upstream}/tools"},
         record_grants=1.0,
     )
-    serving = asyncio.create_task(serve_authorizer(settings, stop=stop))
+    serving = asyncio.create_task(serve_authorizer(settings, stop=world.stop))
+    serving.add_done_callback(lambda _: world.stopped.set())
     try:
         async with envoy(directory, bootstrap(gateway, upstream, authorizer), gateway):
             token = await world.token()
@@ -317,7 +319,7 @@ async def world_of(plane: ControlPlane, directory: Path) -> AsyncIterator[World]
             world.upstream.requests.clear()
             yield world
     finally:
-        stop.set()
+        world.stop.set()
         await serving
         await world.session.close()
         await cluster.close()

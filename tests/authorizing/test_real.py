@@ -6,8 +6,12 @@ import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator
+from typing import Any, cast
 
 import pytest
+
+from reconciler.core.manifests import JsonObject
+from reconciler.core.rendering.gateway_authorization import from_gateway_only
 
 from .real_world import BODY, INFER, MODEL, World, world_of
 
@@ -187,3 +191,41 @@ async def test_an_agents_run_is_in_the_record_and_its_payload_is_not(world: Worl
 
 async def _refused(world: World, token: str) -> bool:
     return not await world.is_allowed(token)
+
+
+async def test_attack_8_a_gateway_without_its_authorizer_lets_nothing_pass(world: World) -> None:
+    token = await world.token()
+    world.stop.set()
+    await world.stopped.wait()
+    assert (await world.ask(token))[0] == 503
+    assert world.upstream.requests == []
+
+
+async def test_attack_7_model_servers_take_connections_from_the_gateway_alone(
+    world: World,
+) -> None:
+    """What a network plug-in makes of it is not seen here: the API server takes it as it is."""
+    metadata: JsonObject = {"name": "from-gateway"}
+    policy = from_gateway_only(
+        world.namespace,
+        gateway_namespace="gateway-system",
+        pod_labels={"fairlead.dev/model": MODEL},
+        metadata=metadata,
+    )
+    await world.declare(policy)
+    path = f"/apis/networking.k8s.io/v1/namespaces/{world.namespace}/networkpolicies/from-gateway"
+    spec = cast("dict[str, Any]", await world.request("GET", path))["spec"]
+    (ingress,) = spec["ingress"]
+    (peer,) = ingress["from"]
+    labels = peer["namespaceSelector"]["matchLabels"]
+    assert labels == {"kubernetes.io/metadata.name": "gateway-system"}
+    assert spec["policyTypes"] == ["Ingress"]
+
+
+async def test_a_caller_cannot_say_what_only_we_may_say(world: World) -> None:
+    """Neither who it is, nor how long it may take."""
+    forged = {"x-fairlead-subject": "oidc:boss", "x-envoy-upstream-rq-timeout-ms": "9999999"}
+    assert (await world.ask(await world.token(), headers=forged))[0] == 200
+    ((_, headers),) = world.upstream.requests
+    assert headers["x-fairlead-subject"].endswith(f":{world.agent}")
+    assert "x-envoy-upstream-rq-timeout-ms" not in headers
