@@ -80,7 +80,7 @@ class Reconciler:
     ) -> None:
         self._repository = repository
         self._compiler = Compiler(repository)
-        self._recovery = Recovery(books, self._compiler)
+        self._recovery = Recovery(repository, books, self._compiler)
         self._leader = leader
         self._books = books
         self._clock = clock

@@ -1,7 +1,7 @@
 """Recovering: versions that serve in clusters of which the books know nothing.
 
 Separate from the passes, since it is needed only where a state database was lost. The invariant:
-it writes to the ledger alone, and only what a cluster holds and a commit declares.
+it writes to the ledger alone, and only what a cluster holds and a commit of the branch declares.
 """
 
 from __future__ import annotations
@@ -15,18 +15,24 @@ from reconciler.core.errors import Terminal
 from reconciler.core.identifiers import CommitSha
 from reconciler.core.ledger import LedgerUpdate
 from reconciler.core.outstanding import ClusterView, Place
+from reconciler.core.problems import printable
 from reconciler.core.rollouts.finding import FoundObject, entries_of, other_versions
 from reconciler.core.rollouts.placing import gradual
 from reconciler.engine.books import Books
 from reconciler.engine.fetching import Compiler, Invalid
+from reconciler.ports import Repository
 
 log = structlog.get_logger()
+
+_LONGEST_NAME = 40
+"""Characters of the SHA of a commit."""
 
 
 class Recovery:
     """Fills ledgers that are empty with the versions from which rollouts have to begin."""
 
-    def __init__(self, books: Books, compiler: Compiler) -> None:
+    def __init__(self, repository: Repository, books: Books, compiler: Compiler) -> None:
+        self._repository = repository
         self._books = books
         self._compiler = compiler
 
@@ -43,7 +49,8 @@ class Recovery:
                     found[place] = other_versions(unit, rollout.name, version, snapshot)
         if not any(found.values()):
             return
-        declared = await self._declared({one.commit for every in found.values() for one in every})
+        named = {one.commit for every in found.values() for one in every}
+        declared = await self._declared(named, desired.commit)
         updates = []
         for place, own in found.items():
             units = {commit: units[place] for commit, units in declared.items() if place in units}
@@ -53,10 +60,21 @@ class Recovery:
         if updates:
             await self._books.write([], updates=updates)
 
-    async def _declared(self, commits: Iterable[CommitSha]) -> dict[CommitSha, dict[Place, Unit]]:
-        """The units of commits, of those that can still be read."""
+    async def _declared(
+        self, commits: Iterable[CommitSha], head: CommitSha
+    ) -> dict[CommitSha, dict[Place, Unit]]:
+        """The units of commits, of those that led to `head` and can still be read.
+
+        Whoever may write an object may have it name any commit: one that nobody trusted, or none.
+        """
+        past = {commit.sha for commit in await self._repository.range(None, head)}
         declared: dict[CommitSha, dict[Place, Unit]] = {}
         for commit in sorted(commits):
+            if commit not in past:
+                reason = "it is no commit of the branch"
+                named = printable(commit, limit=_LONGEST_NAME)
+                log.warning("rollout.not_recovered", commit=named, reason=reason)
+                continue
             try:
                 result = await self._compiler.compile(commit, rules=None)
             except Terminal as error:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from reconciler.adapters.state_memory import MemoryStateStore
+from reconciler.core.identifiers import ObjectKey
+from reconciler.core.manifests import COMMIT_ANNOTATION
 from tests.engine.rollout_world import RolloutWorld
 
 pytestmark = pytest.mark.looptime
@@ -89,3 +93,26 @@ async def test_a_version_that_had_everything_keeps_it() -> None:
         await world.until(lambda: bool(world.ways["one"]))
         assert world.ways["one"] == ["v2 100"]
         assert world.state(engine).serving is not None
+
+
+async def test_a_commit_that_an_object_names_counts_only_in_the_past_of_the_branch() -> None:
+    """Whoever may write a Deployment may write the name of any commit into it."""
+    world = RolloutWorld()
+    await until_on_its_way(world)
+    good = world.repository.head
+    assert good is not None
+    never = world.declare("v1", digit="e")
+    await world.repository.fetch()
+    world.repository.rewrite(good)
+    await world.repository.fetch()
+    deployment = ObjectKey("apps", "Deployment", "team-a", "fraud-v1")
+
+    def change(body: Any) -> None:
+        body["metadata"]["annotations"][COMMIT_ANNOTATION] = never
+
+    world.cluster.edit_as("kubectl-edit", deployment, change)
+    async with world.running() as engine:
+        await world.until(lambda: "fraud" in engine.books.position.journal)
+        ledger = engine.books.ledger(world.cluster.name)
+        commits = {one.applied.commit for one in ledger.entries.values() if one.applied}
+        assert never not in commits
