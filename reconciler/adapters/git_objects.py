@@ -135,9 +135,9 @@ class GitObjects:
         return bytes(content)
 
     def _tree(self, sha: CommitSha) -> pygit2.Oid:
-        found = self._repository.get(sha)
+        found = self._repository.get(sha) if _HEXADECIMAL.fullmatch(sha) else None
         if not isinstance(found, pygit2.Commit):
-            raise Missing(f"no commit is named {sha}")
+            raise Missing(f"no commit is named {printable(sha)!r}")
         return found.tree_id
 
     def _entry(self, path: bytes, found: tuple[pygit2.Oid, int]) -> TreeEntry:

@@ -171,6 +171,14 @@ async def test_a_difference_with_an_unknown_commit_is_missing(world: World) -> N
         await world.mirror.difference(sha, NOWHERE)
 
 
+@pytest.mark.parametrize("name", ["no commit", "f" * 41, "ü", "\ud800"])
+async def test_a_difference_with_what_is_no_sha_is_missing(world: World, name: str) -> None:
+    sha = world.remote.push({"a": b"1"})
+    await world.mirror.fetch()
+    with pytest.raises(Missing):
+        await world.mirror.difference(sha, CommitSha(name))
+
+
 async def test_blobs_are_read_by_id_and_byte_for_byte(world: World) -> None:
     contents = {"crlf": b"a\r\nb\r\n", "binary": bytes(range(256)), "empty": b""}
     sha = world.remote.push({**contents, ".gitattributes": b"* text eol=lf filter=run\n"})
