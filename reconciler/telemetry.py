@@ -14,7 +14,6 @@ from typing import Any, TextIO
 
 import structlog
 from opentelemetry import trace
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -123,6 +122,9 @@ def set_up_tracing(
     for processor in processors:
         provider.add_span_processor(processor)
     if settings.otlp_endpoint:
+        # 6 MiB with its HTTP client and its format, which most daemons send nothing in.
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
+
         endpoint = f"{settings.otlp_endpoint.rstrip('/')}/v1/traces"
         exporter = OTLPSpanExporter(endpoint=endpoint, timeout=EXPORT_SECONDS)
         provider.add_span_processor(BatchSpanProcessor(exporter))

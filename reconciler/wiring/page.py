@@ -15,7 +15,6 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from reconciler.adapters.openid import OpenIdProvider
 from reconciler.core.audit.records import Reason, Verb
 from reconciler.core.identifiers import CommitSha
 from reconciler.core.manifests import JsonObject
@@ -39,6 +38,9 @@ async def identity_provider_of(
     if given is None:
         yield None
         return
+    # Its libraries stay outside of a daemon whose page asks nobody who they are.
+    from reconciler.adapters.openid import OpenIdProvider  # noqa: PLC0415
+
     provider = OpenIdProvider(
         given.issuer,
         given.client_id,

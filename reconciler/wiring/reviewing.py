@@ -26,7 +26,6 @@ from reconciler.ports import Clock, Publisher
 from reconciler.settings import Settings
 from reconciler.surfaces.engine_status import EngineStatus
 from reconciler.surfaces.forge_hints import Hint
-from reconciler.wiring.forges import forge_of
 from reconciler.wiring.git_sources import committer_of, source_of, verifier_of
 
 
@@ -49,6 +48,9 @@ async def review_ports_of(
     if settings.forge is None:
         yield None
         return
+    # The client of the forge's API stays outside of a daemon that answers none.
+    from reconciler.wiring.forges import forge_of  # noqa: PLC0415
+
     async with AsyncExitStack() as opened:
         forge = forge_of(settings.forge, clock)
         opened.push_async_callback(forge.close)

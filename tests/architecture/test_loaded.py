@@ -1,0 +1,38 @@
+"""What starting the daemon loads. Every library costs memory and time in each process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+
+import pytest
+
+ONLY_WHEN_SET = ("github3", "joserfc", "opentelemetry.exporter", "google.protobuf", "hvac")
+ONLY_IN_COMMANDS = ("jsonschema", "reconciler.demo", "reconciler.sandbox")
+MODELS = ("kubernetes.client.models", "kubernetes.aio.client.models")
+
+
+@cache
+def loaded() -> frozenset[str]:
+    program = "import sys, reconciler.wiring.daemon; print(*sys.modules)"
+    told = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    return frozenset(told.stdout.split())
+
+
+def inside(package: str) -> Iterator[str]:
+    return (name for name in loaded() if name.startswith(f"{package}."))
+
+
+@pytest.mark.parametrize("package", MODELS)
+def test_the_daemon_loads_no_model_of_the_kubernetes_client(package: str) -> None:
+    assert list(inside(package)) == []
+
+
+@pytest.mark.parametrize("package", [*ONLY_WHEN_SET, *ONLY_IN_COMMANDS])
+def test_the_daemon_loads_no_library_that_it_is_not_set_to_use(package: str) -> None:
+    assert package not in loaded()
+    assert list(inside(package)) == []
