@@ -26,6 +26,7 @@ from reconciler.engine.authorizing_records import DecisionLog
 from reconciler.engine.authorizing_rules import LiveRules
 from reconciler.engine.checkpointing import Checkpointer
 from reconciler.engine.concurrency import first_of
+from reconciler.ports import Clock
 from reconciler.settings import LogSettings
 from reconciler.surfaces.authorize_command import AuthorizeSettings, AuthorizeTools
 from reconciler.surfaces.authorize_http import HttpAuthorization
@@ -54,44 +55,51 @@ async def serve_authorizer(
     settings: AuthorizeSettings, *, stop: asyncio.Event, listening: socket.socket | None = None
 ) -> None:
     """Run an authorizer until `stop` is set. Raises what makes going on impossible."""
-    clock = SystemClock()
     settings.directory.mkdir(parents=True, exist_ok=True)
     origin = f"fairlead-authorize/{settings.cluster}"
     signer = load_signer(settings.directory / "audit.key", name=origin)
+    clock = SystemClock()
     async with AsyncExitStack() as opened:
         listening = opened.enter_context(listening or bound_socket(*settings.listen))
         state = await open_state(str(settings.directory / "decisions.db"))
         opened.push_async_callback(state.close)
-        access = Kubeconfig(settings.kubeconfig) if settings.kubeconfig else InCluster()
-        cluster = KubernetesCluster(ClusterName(settings.cluster), access, clock=clock)
-        opened.push_async_callback(cluster.close)
-        tools = HttpToolServers(settings.tool_servers)
-        opened.push_async_callback(tools.close)
-        decisions = DecisionLog(state, clock, settings.record_grants, random.random)
         checkpointer = Checkpointer(state, signer, None)
         opened.push_async_callback(checkpointer.publish)
+        decisions = DecisionLog(state, clock, settings.record_grants, random.random)
         opened.push_async_callback(decisions.close)
-        live = LiveRules(cluster, settings.namespace, clock)
-        authorizer = Authorizer(
-            cluster=cluster.name,
-            audiences=settings.audiences,
-            reviews=KubernetesReviews(cluster.connection),
-            tools=tools,
-            live=live,
-            decisions=decisions,
-            clock=clock,
-            secret=_commitment_key(settings.directory / "commitments.key"),
-            entropy=secrets.token_bytes,
-        )
+        authorizer = _authorizer(settings, decisions, clock, opened)
+        live = authorizer.live
+        async with served(HttpAuthorization(authorizer, lambda: live.ready), listening):
+            await first_of(
+                stop.wait(), live.run(), decisions.run(), _sign_for_ever(checkpointer, clock)
+            )
 
-        async def sign_for_ever() -> None:
-            while True:
-                await clock.sleep(CHECKPOINT_SECONDS)
-                await checkpointer.publish()
 
-        application = HttpAuthorization(authorizer, lambda: live.ready)
-        async with served(application, listening):
-            await first_of(stop.wait(), live.run(), decisions.run(), sign_for_ever())
+def _authorizer(
+    settings: AuthorizeSettings, decisions: DecisionLog, clock: Clock, opened: AsyncExitStack
+) -> Authorizer:
+    access = Kubeconfig(settings.kubeconfig) if settings.kubeconfig else InCluster()
+    cluster = KubernetesCluster(ClusterName(settings.cluster), access, clock=clock)
+    opened.push_async_callback(cluster.close)
+    tools = HttpToolServers(settings.tool_servers)
+    opened.push_async_callback(tools.close)
+    return Authorizer(
+        cluster=cluster.name,
+        audiences=settings.audiences,
+        reviews=KubernetesReviews(cluster.connection),
+        tools=tools,
+        live=LiveRules(cluster, settings.namespace, clock),
+        decisions=decisions,
+        clock=clock,
+        secret=_commitment_key(settings.directory / "commitments.key"),
+        entropy=secrets.token_bytes,
+    )
+
+
+async def _sign_for_ever(checkpointer: Checkpointer, clock: Clock) -> None:
+    while True:
+        await clock.sleep(CHECKPOINT_SECONDS)
+        await checkpointer.publish()
 
 
 def _commitment_key(path: Path) -> bytes:
