@@ -9,8 +9,9 @@ would return too.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NoReturn, TypeAlias
 
 import yaml
@@ -141,10 +142,12 @@ def read(chunk: Chunk) -> Reading:
     return Reading(None, composer.start, tuple(composer.findings))
 
 
-def places(chunk: Chunk) -> dict[Steps, Place]:
+@lru_cache(maxsize=1)
+def places(chunk: Chunk) -> Mapping[Steps, Place]:
     """The place of every field of a chunk that `read` could read.
 
-    Recomputed when somebody asks: kept, it would be several times as large as the text.
+    Recomputed when somebody asks: kept, it would be several times as large as the text. Only those
+    of the last chunk are, because whoever asks for one place of it may ask for thousands.
     """
     composer = _Composer(chunk, places={})
     composer.document()
