@@ -13,6 +13,10 @@ def test_what_is_to_be_typed_is_set_as_code() -> None:
     assert said("set `reverts` or `pulls`") == "set <code>reverts</code> or <code>pulls</code>"
 
 
+def test_a_number_and_its_percent_sign_stay_in_one_line() -> None:
+    assert said("a copy of 10 % of all") == "a copy of 10\N{NO-BREAK SPACE}% of all"
+
+
 @pytest.mark.parametrize("text", ["one ` alone", "`", "no tick", ""])
 def test_a_tick_that_stands_alone_stays_one(text: str) -> None:
     assert said(text) == text

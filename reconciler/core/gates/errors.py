@@ -121,7 +121,7 @@ def judge_errors(name: str, gate: ErrorRate, samples: Samples) -> Verdict:
         outcome,
         summary,
         abort=worst.line if worst else None,
-        promote=Line("the error rate is surely below", bound, limit, above=False),
+        promote=Line("the most that the error rate can be", bound, limit, above=False),
         numbers={"requests": float(requests), "errors": float(errors)},
     )
 

@@ -54,7 +54,7 @@ def judge_latency(name: str, gate: Latency, samples: Samples) -> Verdict:
         f"{slow:,} of {counted(total, 'request')} took longer than "
         f"{number(gate.at_most.total_seconds())} s: {surely}, and {percent(allowed)} may",
         abort=Line("evidence of too many slow requests", e_value(log_e), _EVIDENCE, above=True),
-        promote=Line("the share of slow requests is surely below", most, allowed, above=False),
+        promote=Line("the most that the share of slow requests can be", most, allowed, above=False),
         advisory=advisory,
         numbers={"requests": float(total), "slow": float(slow), "fast": float(fast)},
     )

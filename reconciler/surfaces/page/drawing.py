@@ -37,6 +37,7 @@ LONGEST_TEXT = 4000
 LIVE = "live_"
 """Blocks whose names begin so are sent anew when they change."""
 
+_PERCENT = re.compile(r"(\d) %")
 _UNSAFE_IN_URL = re.compile(r"[\s\"'<>\\^`{|}]")
 
 
@@ -120,7 +121,7 @@ class Drawing:
         """How long ago something was, in words that stay true for a while."""
         seconds = (self._now - instant(moment)).total_seconds()
         if seconds < 60:
-            return "just now"
+            return "a moment ago"
         for length, unit in ((86400, "d"), (3600, "h"), (60, "min")):
             if seconds >= length:
                 return f"{seconds // length:.0f} {unit} ago"
@@ -152,8 +153,8 @@ def _span(found: Span) -> Markup:
 
 
 def said(text: str) -> Markup:
-    """A sentence of ours, in which what stands between two backticks is to be typed as it is."""
-    pieces = printable(text, limit=LONGEST_TEXT).split("`")
+    """A sentence of ours: what stands between two backticks is to be typed as it is."""
+    pieces = _PERCENT.sub("\\1\N{NO-BREAK SPACE}%", printable(text, limit=LONGEST_TEXT)).split("`")
     if len(pieces) % 2 == 0:
         return escape("`".join(pieces))
     typed = Markup("<code>{}</code>")
