@@ -27,6 +27,7 @@ class AuthorizeSettings:
     kubeconfig: Path | None
     tool_servers: dict[str, str]
     record_grants: float
+    grpc_listen: Address | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,11 @@ class AuthorizeTools:
     run: Callable[[AuthorizeSettings], None]
 
 
-def _address(_context: click.Context, _parameter: click.Parameter, value: str) -> Address:
+def _address(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> Address | None:
+    if value is None:
+        return None
     host, _, port = value.rpartition(":")
     if not host or not port.isdigit() or int(port) > 65535:
         raise click.BadParameter("write HOST:PORT, such as 127.0.0.1:9470")
@@ -67,6 +72,11 @@ def _servers(
     show_default=True,
     callback=_address,
     help="Address for the gateway. It must be the only one that reaches it.",
+)
+@click.option(
+    "--grpc-listen",
+    callback=_address,
+    help="Address for gateways that ask over gRPC, as Contour does; none if left out.",
 )
 @click.option(
     "--directory",
@@ -104,6 +114,7 @@ def authorize_command(
     namespace: str,
     audiences: tuple[str, ...],
     listen: Address,
+    grpc_listen: Address | None,
     directory: Path,
     kubeconfig: Path | None,
     tool_servers: dict[str, str],
@@ -120,5 +131,6 @@ def authorize_command(
             kubeconfig=kubeconfig,
             tool_servers=tool_servers,
             record_grants=record_grants / 100,
+            grpc_listen=grpc_listen,
         )
     )

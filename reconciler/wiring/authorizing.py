@@ -29,6 +29,7 @@ from reconciler.engine.concurrency import first_of
 from reconciler.ports import Clock
 from reconciler.settings import LogSettings
 from reconciler.surfaces.authorize_command import AuthorizeSettings, AuthorizeTools
+from reconciler.surfaces.authorize_grpc import served_over_grpc
 from reconciler.surfaces.authorize_http import HttpAuthorization
 from reconciler.surfaces.daemon import CHECKPOINT_SECONDS, bound_socket, served
 from reconciler.telemetry import set_up_logging
@@ -69,6 +70,9 @@ async def serve_authorizer(
         opened.push_async_callback(decisions.close)
         authorizer = _authorizer(settings, decisions, clock, opened)
         live = authorizer.live
+        if settings.grpc_listen is not None:
+            serving = served_over_grpc(authorizer, settings.grpc_listen)
+            await opened.enter_async_context(serving)
         async with served(HttpAuthorization(authorizer, lambda: live.ready), listening):
             await first_of(
                 stop.wait(), live.run(), decisions.run(), _sign_for_ever(checkpointer, clock)

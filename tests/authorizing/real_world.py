@@ -28,7 +28,10 @@ from reconciler.core.authorizing.rules import RULES_KEY, RULES_NAME
 from reconciler.core.authorizing.tools import tool_digest
 from reconciler.core.identifiers import ClusterName
 from reconciler.core.manifests import REPOSITORY_LABEL, JsonObject
-from reconciler.core.rendering.gateway_authorization import external_authorization
+from reconciler.core.rendering.gateway_authorization import (
+    external_authorization,
+    external_authorization_over_grpc,
+)
 from reconciler.sandbox import Components, ControlPlane
 from reconciler.settings_places import Address
 from reconciler.surfaces.authorize_command import AuthorizeSettings
@@ -199,7 +202,7 @@ def free_port() -> int:
         return int(taken.getsockname()[1])
 
 
-def bootstrap(port: int, upstream: int, authorizer: int) -> JsonObject:
+def bootstrap(port: int, upstream: int, authorizer: int, *, grpc: bool) -> JsonObject:
     def cluster(name: str, at: int) -> JsonObject:
         address = {"socket_address": {"address": "127.0.0.1", "port_value": at}}
         return {
@@ -232,7 +235,9 @@ def bootstrap(port: int, upstream: int, authorizer: int) -> JsonObject:
             ]
         },
         "http_filters": [
-            external_authorization("authorizer", f"http://127.0.0.1:{authorizer}"),
+            external_authorization_over_grpc("authorizer")
+            if grpc
+            else external_authorization("authorizer", f"http://127.0.0.1:{authorizer}"),
             router,
         ],
     }
@@ -249,7 +254,15 @@ def bootstrap(port: int, upstream: int, authorizer: int) -> JsonObject:
             }
         ],
     }
+    speaking = {
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+            "explicit_http_config": {"http2_protocol_options": {}},
+        }
+    }
     clusters: list[Any] = [cluster("models", upstream), cluster("authorizer", authorizer)]
+    if grpc:
+        clusters[1]["typed_extension_protocol_options"] = speaking
     return {"static_resources": {"listeners": [listener], "clusters": clusters}}
 
 
@@ -285,7 +298,9 @@ async def _listens(port: int) -> bool:
 
 
 @asynccontextmanager
-async def world_of(plane: ControlPlane, directory: Path) -> AsyncIterator[World]:
+async def world_of(
+    plane: ControlPlane, directory: Path, *, grpc: bool = False
+) -> AsyncIterator[World]:
     mark = secrets.token_hex(4)
     cluster = KubernetesCluster(
         ClusterName("one"), Kubeconfig(plane.kubeconfig), clock=SystemClock()
@@ -297,6 +312,7 @@ async def world_of(plane: ControlPlane, directory: Path) -> AsyncIterator[World]
     runner = web.AppRunner(application)
     await runner.setup()
     upstream, authorizer, gateway = free_port(), free_port(), free_port()
+    over_grpc = free_port()
     await web.TCPSite(runner, "127.0.0.1", upstream).start()
     world.gateway, world.direct = f"http://127.0.0.1:{gateway}", f"http://127.0.0.1:{authorizer}"
     await _prepare(world)
@@ -309,11 +325,14 @@ async def world_of(plane: ControlPlane, directory: Path) -> AsyncIterator[World]
         kubeconfig=plane.kubeconfig,
         tool_servers={"metrics": f"http://127.0.0.1:{upstream}/tools"},
         record_grants=1.0,
+        grpc_listen=Address("127.0.0.1", over_grpc),
     )
     serving = asyncio.create_task(serve_authorizer(settings, stop=world.stop))
     serving.add_done_callback(lambda _: world.stopped.set())
     try:
-        async with envoy(directory, bootstrap(gateway, upstream, authorizer), gateway):
+        asked = over_grpc if grpc else authorizer
+        configuration = bootstrap(gateway, upstream, asked, grpc=grpc)
+        async with envoy(directory, configuration, gateway):
             token = await world.token()
             await world.until(lambda: world.is_allowed(token))
             world.upstream.requests.clear()

@@ -16,9 +16,9 @@ from reconciler.core.rendering.gateway_authorization import from_gateway_only
 from .real_world import BODY, INFER, MODEL, World, world_of
 
 
-@pytest.fixture
-async def world(api_server, tmp_path) -> AsyncIterator[World]:
-    async with world_of(api_server, tmp_path) as made:
+@pytest.fixture(params=["http", "grpc"])
+async def world(request, api_server, tmp_path) -> AsyncIterator[World]:
+    async with world_of(api_server, tmp_path, grpc=request.param == "grpc") as made:
         yield made
 
 

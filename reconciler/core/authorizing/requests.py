@@ -127,6 +127,8 @@ def _plain_path(path: str) -> str:
 def _body(request: HttpRequest) -> JsonObject:
     if len(request.body) > LARGEST_BODY:
         raise Denied("body-too-large", "the body is larger than 2 MiB", status=413)
+    if request.headers.get("x-envoy-auth-partial-body", "false") != "false":
+        raise Denied("body-partial", "the gateway shows a part of the body only", status=413)
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise Denied("encoding-unknown", "a body must not be compressed", status=415)
     kind = request.headers.get("content-type", "")

@@ -42,6 +42,33 @@ _FILTER = "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAut
 
 def external_authorization(cluster: str, uri: str) -> JsonObject:
     """The HTTP filter of an Envoy, which goes before the router. `cluster` is Envoy's name."""
+    return _filter(
+        {
+            "allowed_headers": {"patterns": _exactly(ASKING_HEADERS)},
+            "http_service": {
+                "server_uri": {"uri": uri, "cluster": cluster, "timeout": f"{ANSWER_SECONDS}s"},
+                "path_prefix": AUTHORIZE_PREFIX,
+                "authorization_response": {
+                    "allowed_upstream_headers": {"patterns": _exactly(UPSTREAM_HEADERS)},
+                    "allowed_client_headers": {
+                        "patterns": _exactly(("content-type", "x-fairlead-trace"))
+                    },
+                },
+            },
+        }
+    )
+
+
+def external_authorization_over_grpc(cluster: str) -> JsonObject:
+    """The same for an Envoy that asks over gRPC; `cluster` must speak HTTP/2."""
+    service: JsonObject = {
+        "envoy_grpc": {"cluster_name": cluster},
+        "timeout": f"{ANSWER_SECONDS}s",
+    }
+    return _filter({"grpc_service": service})
+
+
+def _filter(service: JsonObject) -> JsonObject:
     config: JsonObject = {
         "@type": _FILTER,
         "transport_api_version": "V3",
@@ -53,17 +80,7 @@ def external_authorization(cluster: str, uri: str) -> JsonObject:
             "allow_partial_message": False,
             "pack_as_bytes": True,
         },
-        "allowed_headers": {"patterns": _exactly(ASKING_HEADERS)},
-        "http_service": {
-            "server_uri": {"uri": uri, "cluster": cluster, "timeout": f"{ANSWER_SECONDS}s"},
-            "path_prefix": AUTHORIZE_PREFIX,
-            "authorization_response": {
-                "allowed_upstream_headers": {"patterns": _exactly(UPSTREAM_HEADERS)},
-                "allowed_client_headers": {
-                    "patterns": _exactly(("content-type", "x-fairlead-trace"))
-                },
-            },
-        },
+        **service,
     }
     return {"name": "envoy.filters.http.ext_authz", "typed_config": config}
 
