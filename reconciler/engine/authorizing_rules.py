@@ -18,7 +18,8 @@ from reconciler.core.authorizing.rules import RULES_KEY, RULES_NAME, ModelRoute,
 from reconciler.core.errors import Corrupt, FairleadError, Missing, Transient
 from reconciler.core.identifiers import CommitSha, GroupVersionKind, ObjectKey
 from reconciler.core.manifests import COMMIT_ANNOTATION, REPOSITORY_LABEL, JsonObject
-from reconciler.core.rendering.aliases import mark_of
+from reconciler.core.rendering.lora import ADAPTER_HEADER
+from reconciler.core.rendering.prompts import PROMPT_VERSION_HEADER
 from reconciler.engine.concurrency import together
 from reconciler.ports import Clock, Cluster, Interrupted, Listed, Seen
 
@@ -28,6 +29,8 @@ LEAVING_SECONDS = 2.0
 """For how long a gateway may go on sending requests to what its route no longer names."""
 
 HTTP_ROUTE = GroupVersionKind("gateway.networking.k8s.io", "v1", "HTTPRoute")
+
+_MARKS = frozenset({ADAPTER_HEADER, PROMPT_VERSION_HEADER})
 
 log = structlog.get_logger()
 
@@ -139,7 +142,16 @@ def backends_of(route: JsonObject) -> Iterator[str]:
     for rule in spec.get("rules") or ():
         for backend in rule.get("backendRefs") or ():
             if backend.get("weight", 1) > 0:
-                yield mark_of(backend) if backend.get("filters") else str(backend["name"])
+                yield _mark(backend) or str(backend["name"])
+
+
+def _mark(backend: dict[str, Any]) -> str:
+    """Empty for none. Others may keep backends in a route, and filters, of any form."""
+    for one in backend.get("filters") or ():
+        for setting in (one.get("requestHeaderModifier") or {}).get("set") or ():
+            if setting["name"] in _MARKS:
+                return str(setting["value"])
+    return ""
 
 
 def _place(body: JsonObject) -> tuple[str, str]:
