@@ -2,8 +2,8 @@
 
 Separate because cluster, watch and lease share it, and because it is the hot path: the generated
 client of the kubernetes package costs 0.7 ms of CPU a request and decodes into models that
-nobody here needs, so only its credentials and TLS context are used. The invariant: every request
-ends, with an answer or with an error of core/errors.py, after a bounded time.
+nobody here needs. The invariant: every request ends, with an answer or with an error of
+core/errors.py, after a bounded time.
 """
 
 from __future__ import annotations
@@ -178,8 +178,7 @@ class ApiConnection:
 
     def _server_name(self) -> str | None:
         assert self._credentials is not None
-        name: str | None = self._credentials.rest.configuration.tls_server_name
-        return name
+        return self._credentials.server_name
 
     async def _headers(self, accept: str) -> dict[str, str]:
         assert self._credentials is not None
@@ -194,12 +193,12 @@ def _session_for(
     credentials: Credentials, limit: int, timeout: aiohttp.ClientTimeout
 ) -> aiohttp.ClientSession:
     connector = aiohttp.TCPConnector(
-        limit=limit, ssl=credentials.rest.ssl_context, keepalive_timeout=KEEP_ALIVE_SECONDS
+        limit=limit, ssl=credentials.trust, keepalive_timeout=KEEP_ALIVE_SECONDS
     )
     return aiohttp.ClientSession(
         connector=connector,
         timeout=timeout,
-        proxy=credentials.rest.configuration.proxy,
+        proxy=credentials.proxy,
         trust_env=False,
         cookie_jar=aiohttp.DummyCookieJar(),
     )

@@ -8,8 +8,10 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+import yaml
 
 from reconciler.adapters.cluster_connection import ApiConnection
 from reconciler.adapters.cluster_credentials import InCluster, Kubeconfig
@@ -78,6 +80,60 @@ async def test_a_program_for_credentials_runs_when_it_is_allowed(
     path = server.kubeconfig(tmp_path, **exec_plugin(tmp_path, token="printed"))
     await ask(Kubeconfig(path, allow_exec=True), clock)
     assert server.asked[0].headers["Authorization"] == "Bearer printed"
+
+
+async def test_a_token_of_a_program_is_kept_until_it_ends(
+    server: ScriptedServer, tmp_path: Path, clock: LeapingClock
+) -> None:
+    server.will_answer(ok(), ok())
+    plugin = exec_plugin(tmp_path, token="t", expirationTimestamp="2999-01-01T00:00:00Z")
+    path = server.kubeconfig(tmp_path, **plugin)
+    await ask(Kubeconfig(path, allow_exec=True), clock, times=2)
+    assert (tmp_path / "ran").read_text() == "x"
+
+
+async def test_a_program_whose_token_has_no_end_is_asked_again(
+    server: ScriptedServer, tmp_path: Path, clock: LeapingClock
+) -> None:
+    server.will_answer(ok(), ok())
+    path = server.kubeconfig(tmp_path, **exec_plugin(tmp_path, token="t"))
+    await ask(Kubeconfig(path, allow_exec=True), clock, times=2)
+    assert (tmp_path / "ran").read_text() == "xx"
+
+
+@pytest.mark.parametrize(
+    "status",
+    [{}, {"clientCertificateData": "c"}, {"token": "t", "expirationTimestamp": "tomorrow"}],
+)
+async def test_a_program_that_prints_nothing_of_use_is_refused(
+    tmp_path: Path, status: dict[str, str]
+) -> None:
+    plugin = exec_plugin(tmp_path, **status)
+    path = write_kubeconfig(tmp_path, {"server": "https://127.0.0.1:1"}, plugin)
+    assert "exec: " in await refusal_of(Kubeconfig(path, allow_exec=True))
+
+
+async def test_a_program_may_print_a_certificate(
+    server: ScriptedServer, tmp_path: Path, clock: LeapingClock
+) -> None:
+    issued = server.authority.issue_cert("client")
+    plugin = exec_plugin(
+        tmp_path,
+        clientCertificateData=issued.cert_chain_pems[0].bytes().decode(),
+        clientKeyData=issued.private_key_pem.bytes().decode(),
+    )
+    server.will_answer(ok())
+    await ask(Kubeconfig(server.kubeconfig(tmp_path, **plugin), allow_exec=True), clock)
+    assert "Authorization" not in server.asked[0].headers
+
+
+async def test_a_name_and_a_password_are_sent(
+    server: ScriptedServer, tmp_path: Path, clock: LeapingClock
+) -> None:
+    server.will_answer(ok())
+    path = server.kubeconfig(tmp_path, username="me", password="pass")
+    await ask(Kubeconfig(path), clock)
+    assert server.asked[0].headers["Authorization"] == "Basic bWU6cGFzcw=="
 
 
 async def test_an_auth_provider_is_refused(tmp_path: Path) -> None:
@@ -192,3 +248,35 @@ async def test_a_broken_key_is_refused_without_showing_it(tmp_path: Path) -> Non
 
 async def test_outside_a_cluster_there_is_no_service_account() -> None:
     assert "service account" in await refusal_of(InCluster())
+
+
+async def test_in_a_cluster_the_service_account_is_used(
+    server: ScriptedServer,
+    tmp_path: Path,
+    clock: LeapingClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    content = yaml.safe_load(server.kubeconfig(tmp_path, token="unused").read_text())
+    address = urlsplit(content["clusters"][0]["cluster"]["server"])
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", str(address.hostname))
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(address.port))
+    (tmp_path / "ca.crt").write_bytes(server.authority.cert_pem.bytes())
+    (tmp_path / "token").write_text("projected\n")
+    server.will_answer(ok())
+    await ask(InCluster(tmp_path), clock)
+    assert server.asked[0].headers["Authorization"] == "Bearer projected"
+
+
+async def test_a_token_file_that_went_is_told_and_not_sent(
+    server: ScriptedServer, tmp_path: Path, clock: LeapingClock
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("first")
+    connection = ApiConnection(Kubeconfig(server.kubeconfig(tmp_path, tokenFile="token")), clock)
+    server.will_answer(ok())
+    await connection.request("GET", "/version", doing="ask")
+    token.unlink()
+    await clock.sleep(61)
+    with pytest.raises(Unavailable, match="cannot read the token"):
+        await connection.request("GET", "/version", doing="ask")
+    await connection.close()
