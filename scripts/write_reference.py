@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
-from reconciler.core.kinds import DECLARED_ONLY, KINDS
+from reconciler.core.kinds import KINDS
 from reconciler.core.kinds.common import Declaration
 from reconciler.core.kinds.schemas import schema_of
 from reconciler.core.manifests import JsonObject
@@ -51,11 +51,9 @@ def pages() -> Mapping[str, str]:
 
 def _kinds_page() -> str:
     parts = [KINDS_INTRODUCTION]
-    for name, kind in sorted(KINDS.items(), key=lambda item: (item[1] in DECLARED_ONLY, item[0])):
+    for name, kind in sorted(KINDS.items()):
         schema = schema_of(kind)
         parts.append(f"## {name}\n\n{_sentence(schema)}\n")
-        if kind in DECLARED_ONLY:
-            parts.append("Checked, and **not yet enforced**; every plan says so.\n")
         spec = _resolved(_properties(schema)["spec"], schema)
         parts.append(_table("field", _rows(spec, schema, "spec"), {}))
     return "\n".join(parts)

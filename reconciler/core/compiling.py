@@ -12,17 +12,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from reconciler.core.access_units import NO_SUBJECTS, Subjects
 from reconciler.core.commits import TreeDifference
 from reconciler.core.declarations import declared_as
 from reconciler.core.declared import Declared, declare
-from reconciler.core.desired import DesiredState, Unit
+from reconciler.core.desired import DesiredState
 from reconciler.core.documents import Document
 from reconciler.core.identifiers import BlobId, CommitSha, UnitName
 from reconciler.core.kinds import Repository
 from reconciler.core.kinds.repository import RepositorySpec
 from reconciler.core.layout import POLICY_PATH, Layout, path_problems
 from reconciler.core.manifests import Manifest
-from reconciler.core.placing import UnitKey, place
+from reconciler.core.placing import Placed, place
 from reconciler.core.plain_units import PlainUnit, PlainUnits, regroup
 from reconciler.core.policy import Policy
 from reconciler.core.problems import Problem, errors_among, in_order
@@ -50,6 +51,7 @@ class Compilation:
     declared: Declared
     plain_units: Mapping[UnitName, PlainUnit]
     owners: Owners
+    subjects: Subjects
 
 
 def blobs_to_read(
@@ -138,6 +140,7 @@ def _assemble(
         declared=(base.declared if base else None, declared),
         plain=(plain_before, plain.units),
         changed=plain.changed,
+        subjects=base.subjects if base else NO_SUBJECTS,
     )
     owners, conflicts = reindex(base.owners if base else {}, placed.changes)
     problems = in_order(
@@ -151,17 +154,20 @@ def _assemble(
     )
     if errors_among(problems):
         return None, problems
-    state = _state(commit, declared, placed.units)
-    return Compilation(state, changes.after, declared, plain.units, owners), problems
+    state = _state(commit, declared, placed)
+    return (
+        Compilation(state, changes.after, declared, plain.units, owners, placed.subjects),
+        problems,
+    )
 
 
-def _state(commit: CommitSha, declared: Declared, units: Mapping[UnitKey, Unit]) -> DesiredState:
+def _state(commit: CommitSha, declared: Declared, placed: Placed) -> DesiredState:
     return DesiredState(
         commit=commit,
         repository=declared.environment.repository,
         policy=declared.policy.own,
         clusters=declared.environment.estate.clusters,
-        units=units,
+        units=placed.units,
         rollouts=declared.rollouts,
         models=declared.models,
         gates=declared.gates,
@@ -169,6 +175,7 @@ def _state(commit: CommitSha, declared: Declared, units: Mapping[UnitKey, Unit])
         prompts=declared.prompts,
         roles=declared.roles,
         agents=declared.agents,
+        namespaces=placed.namespaces,
         notices=declared.notices,
     )
 
@@ -178,7 +185,7 @@ def _declared(
 ) -> tuple[Declared, tuple[Problem, ...]]:
     previous = base.declared if base else None
     if previous and previous.policy == policy and not changes.declarations_changed:
-        return previous, ()
+        return previous, previous.warnings
     documents = (d for found in changes.after.documents.values() for d in found)
     return declare(documents, policy, refused=changes.refused, previous=previous)
 

@@ -7,9 +7,9 @@ invariant: it is computed anew only when one of these documents, or the policy, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from reconciler.core.access.claims import claim_problems
+from reconciler.core.access.checking import access_problems
 from reconciler.core.access.policy import AccessPolicy
 from reconciler.core.declarations import Declarations, index
 from reconciler.core.documents import Document
@@ -29,14 +29,14 @@ from reconciler.core.kinds.repository import ManifestSource
 from reconciler.core.notices import notices
 from reconciler.core.placement import Estate
 from reconciler.core.policy import Policy
-from reconciler.core.problems import Problem
+from reconciler.core.problems import Problem, Severity
 from reconciler.core.references import reference_problems
 from reconciler.core.rollout_units import Environment, RenderedRollout, render_rollouts
 
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What the documents of one commit say together."""
+    """What the documents of one commit say together. `subjects` are roles and agent scopes."""
 
     policy: Policy
     environment: Environment
@@ -47,8 +47,11 @@ class Declared:
     prompts: Mapping[str, Prompt]
     roles: Mapping[str, Role]
     agents: Mapping[str, AgentScope]
+    subjects: tuple[Document, ...]
     rendered: Mapping[str, RenderedRollout]
     notices: tuple[str, ...]
+    warnings: tuple[Problem, ...] = ()
+    """What refuses no commit, and is said of every commit that has it."""
 
     @property
     def access(self) -> AccessPolicy:
@@ -84,16 +87,21 @@ def declare(
         prompts={document.name: prompt for document, prompt in declarations.all(Prompt)},
         roles={document.name: role for document, role in declarations.all(Role)},
         agents={document.name: agent for document, agent in declarations.all(AgentScope)},
+        subjects=tuple(
+            document for kind in (AgentScope, Role) for document, _ in declarations.all(kind)
+        ),
         rendered=rollouts.rendered,
         notices=notices(declarations, policy.own, rollouts.rendered.values()),
     )
-    return declared, (
+    found = (
         *problems,
         *reference_problems(declarations),
-        *claim_problems(declarations, declared.access),
+        *access_problems(declarations, declared.access, policy),
         *rollouts.problems,
         *_source_problems(declarations, declared),
     )
+    warnings = tuple(p for p in found if p.severity is Severity.WARNING)
+    return replace(declared, warnings=warnings), found
 
 
 def _environment(

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from reconciler.core.access.policy import AccessPolicy, Place
 from reconciler.core.identifiers import (
     ClusterName,
     CommitSha,
@@ -67,7 +68,7 @@ class DesiredState:
 
     `policy` is this commit's own: it judges the next commit, and says how this one is applied.
     `notices` are sentences about what is declared and does not act yet, `rolling` about rollouts
-    that are on their way.
+    that are on their way. `namespaces` are those that the repository declares in each cluster.
     """
 
     commit: CommitSha
@@ -84,6 +85,15 @@ class DesiredState:
     prompts: Mapping[str, Prompt] = field(default_factory=dict)
     roles: Mapping[str, Role] = field(default_factory=dict)
     agents: Mapping[str, AgentScope] = field(default_factory=dict)
+    namespaces: Mapping[ClusterName, frozenset[str]] = field(default_factory=dict)
+
+    @property
+    def access(self) -> AccessPolicy:
+        """Who may do what, as far as documents say it."""
+        places = (
+            Place(cluster, name) for cluster, names in self.namespaces.items() for name in names
+        )
+        return AccessPolicy(self.roles, self.agents, self.models, frozenset(places))
 
     def model_of(self, rollout: Rollout) -> Model:
         """The Model whose replicas answer: that of the server, where a prompt is rolled out."""

@@ -10,13 +10,16 @@ from collections.abc import Iterable, Iterator
 
 from reconciler.core.access.authentication import file_digest, groups_claim
 from reconciler.core.declarations import Declarations
-from reconciler.core.kinds import DECLARED_ONLY, Cluster, Model, Prompt, Role, Rollout
+from reconciler.core.kinds import AgentScope, Cluster, Model, Prompt, Role, Rollout
 from reconciler.core.kinds.repository import RepositorySpec
 from reconciler.core.rollout_units import RenderedRollout
 from reconciler.core.rollouts.placing import gradual
 
 _DIGEST_LENGTH = len("sha256:") + 12
 """Enough for a person to tell two files apart."""
+
+_UNNAMED = "the policy names no authorizer"
+_UNASKED = f"nobody asks when they are called: {_UNNAMED}"
 
 
 def notices(
@@ -26,7 +29,7 @@ def notices(
     return tuple(
         sorted(
             {
-                *_declared_only(declarations),
+                *_access_notices(declarations, policy),
                 *_prompt_notices(declarations),
                 *_policy_notices(declarations, policy),
                 *_sign_in_notices(declarations),
@@ -38,10 +41,20 @@ def notices(
     )
 
 
-def _declared_only(declarations: Declarations) -> Iterator[str]:
-    for kind in DECLARED_ONLY:
-        for name in declarations.of(kind):
-            yield f"{kind.__name__} {name} is declared but not yet enforced"
+def _access_notices(declarations: Declarations, policy: RepositorySpec) -> Iterator[str]:
+    """What RBAC alone cannot hold anybody to."""
+    for _, scope in declarations.all(AgentScope):
+        if scope.spec.secrets:
+            yield f"secrets of AgentScope {scope.name} are declared but not delivered yet"
+    if policy.authorizer is not None:
+        return
+    for _, role in declarations.all(Role):
+        if any(rule.models for rule in role.spec.allow):
+            yield f"Role {role.name} says who may use models, and {_UNASKED}"
+        if role.spec.unless:
+            yield f"unless of Role {role.name} is not enforced on objects: {_UNNAMED}"
+    for _, scope in declarations.all(AgentScope):
+        yield f"AgentScope {scope.name} limits calls, models and tools, and {_UNASKED}"
 
 
 def _prompt_notices(declarations: Declarations) -> Iterator[str]:

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from reconciler.core.access.subjects import agent_namespace
+from reconciler.core.access_units import Namespaces, Subjects, render_subjects
 from reconciler.core.declared import Declared
 from reconciler.core.desired import Unit
 from reconciler.core.identifiers import ClusterName, UnitName
@@ -23,10 +25,15 @@ UnitKey: TypeAlias = "tuple[ClusterName, UnitName]"
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Units by cluster and name, and what changed."""
+    """Units by cluster and name, and what changed.
+
+    `subjects` are the roles and agent scopes as they were rendered for `namespaces`.
+    """
 
     units: Mapping[UnitKey, Unit]
     changes: tuple[UnitChange, ...]
+    namespaces: Namespaces
+    subjects: Subjects
 
 
 def place(
@@ -35,19 +42,28 @@ def place(
     declared: tuple[Declared | None, Declared],
     plain: tuple[Mapping[UnitName, PlainUnit], Mapping[UnitName, PlainUnit]],
     changed: frozenset[UnitName],
+    subjects: Subjects,
 ) -> Placed:
-    """`units` after a change. `declared` and `plain` are pairs of before and after."""
+    """`units` after a change. `declared` and `plain` are pairs of before and after; `subjects` are
+    those that are among `units`."""
     before, after = declared
     names = changed if _same_places(before, after) else frozenset({*plain[0], *plain[1]})
+    namespaces = _namespaces(after, plain[1])
+    if before is after and namespaces == _namespaces(after, plain[0]):
+        rendered = subjects
+    else:
+        rendered = render_subjects(after, namespaces, previous=subjects)
     stale = {
         *(key for name in names for key in _plain_keys(before, plain[0].get(name), name)),
         *_stale_rollout_keys(before, after),
+        *_subject_units(subjects, unlike=rendered),
         *_access_keys(units, before, after),
     }
     fresh = dict(
         (
             *_plain_units(after, plain[1], names),
             *_rollout_units(before, after),
+            *_subject_units(rendered, unlike=subjects).items(),
             *_access_units(units, before, after),
         )
     )
@@ -57,7 +73,31 @@ def place(
     changes = tuple(
         UnitChange(units.get(key), fresh.get(key)) for key in sorted(stale | fresh.keys())
     )
-    return Placed(result, changes)
+    return Placed(result, changes, namespaces, rendered)
+
+
+def _namespaces(declared: Declared, plain: Mapping[UnitName, PlainUnit]) -> Namespaces:
+    """Those of manifests, of rollouts and of agents."""
+    agents = frozenset(agent_namespace(name) for name in declared.agents)
+    allowed = declared.environment.estate.allowed_by(declared.policy)
+    found: dict[ClusterName, set[str]] = {cluster: set(agents) for cluster in allowed}
+    for unit in plain.values():
+        for cluster in declared.clusters_of(unit.source) if unit.namespaces else ():
+            found.setdefault(cluster, set()).update(unit.namespaces)
+    for name, rendered in declared.rendered.items():
+        for cluster in rendered.units:
+            found.setdefault(cluster, set()).add(declared.rollouts[name].spec.namespace)
+    return {cluster: frozenset(names) for cluster, names in found.items()}
+
+
+def _subject_units(subjects: Subjects, *, unlike: Subjects) -> Mapping[UnitKey, Unit]:
+    """The units of those that are not the very same among the others."""
+    return {
+        (cluster, unit.name): unit
+        for name, rendered in subjects.items()
+        if unlike.get(name) is not rendered
+        for cluster, unit in rendered.units.items()
+    }
 
 
 def _same_places(before: Declared | None, after: Declared) -> bool:

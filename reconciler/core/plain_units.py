@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from reconciler.core.identifiers import DocumentPath, ObjectKey, UnitName
 from reconciler.core.kinds.repository import ManifestSource
@@ -17,12 +18,18 @@ from reconciler.core.problems import Problem
 from reconciler.core.reading import PlainFile
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PlainUnit:
     """The plain manifests of one directory, before it is known which clusters get them."""
 
     source: ManifestSource
     manifests: Mapping[ObjectKey, Manifest]
+
+    @cached_property
+    def namespaces(self) -> frozenset[str]:
+        """Those that it declares."""
+        keys = self.manifests
+        return frozenset(k.name for k in keys if (k.group, k.kind) == ("", "Namespace"))
 
 
 @dataclass(frozen=True, slots=True)

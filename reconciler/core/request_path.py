@@ -1,8 +1,8 @@
-"""The unit `access` of each cluster: what the authorizer there goes by.
+"""The unit `access` of each cluster: what the authorizer goes by, and what all subjects share.
 
 Separate from the rendering, which knows one route and one agent, and from placing, which knows no
-kinds. The invariant: every cluster gets the routes that lead to models there, and every agent; the
-same object as before when nothing in it changed.
+kinds. The invariant: every cluster gets the routes that lead to models there, and every agent; and
+a policy that subjects bind is there wherever they may be.
 """
 
 from __future__ import annotations
@@ -17,33 +17,50 @@ from reconciler.core.identifiers import ClusterName, DocumentPath, UnitName
 from reconciler.core.ignoring import without_ignored
 from reconciler.core.kinds import Model, Rollout
 from reconciler.core.layout import POLICY_PATH
-from reconciler.core.manifests import Source, manifest_of
+from reconciler.core.manifests import JsonObject, Source, manifest_of
 from reconciler.core.problems import Span
+from reconciler.core.rendering.admission import restriction_policy, token_policy
 from reconciler.core.rendering.authorization import agent_rules, model_route, rules_map
+from reconciler.core.rendering.release import unit_labels
 
 ACCESS_UNIT = UnitName("access")
 
 
 def access_units(declared: Declared) -> Mapping[ClusterName, Unit]:
-    """None at all where the policy names no authorizer."""
-    reference = declared.policy.own.authorizer
-    if reference is None:
-        return {}
+    """None where nothing in it is needed."""
     environment = declared.environment
-    agents = [agent_rules(scope) for scope in declared.agents.values()]
     units = {}
     for cluster in environment.estate.allowed_by(declared.policy):
-        body = rules_map(
-            environment.repository,
-            ACCESS_UNIT,
-            reference.namespace,
-            routes=_routes(declared, cluster),
-            agents=agents,
-        )
-        manifest = manifest_of(body, Source(DocumentPath(POLICY_PATH), Span(1, 1)))
-        manifests = {manifest.key: without_ignored(manifest, environment.ignore)}
-        units[cluster] = Unit(ACCESS_UNIT, cluster, 0, manifests)
+        source = Source(DocumentPath(POLICY_PATH), Span(1, 1))
+        rendered = [manifest_of(body, source) for body in _objects(declared, cluster)]
+        manifests = {m.key: without_ignored(m, environment.ignore) for m in rendered}
+        if manifests:
+            units[cluster] = Unit(ACCESS_UNIT, cluster, 0, manifests)
     return units
+
+
+def _objects(declared: Declared, cluster: ClusterName) -> Iterator[JsonObject]:
+    """Rules and restrictions need the place that the policy names for them."""
+    repository = declared.environment.repository
+    reference = declared.policy.own.authorizer
+    labels: JsonObject = {
+        "app.kubernetes.io/managed-by": "fairlead",
+        "app.kubernetes.io/part-of": repository,
+        **unit_labels(repository, ACCESS_UNIT),
+    }
+    if declared.agents:
+        yield from token_policy(repository, labels)
+    if reference is None:
+        return
+    if any(role.spec.unless for role in declared.roles.values()):
+        yield restriction_policy(repository, labels)
+    yield rules_map(
+        repository,
+        ACCESS_UNIT,
+        reference.namespace,
+        routes=_routes(declared, cluster),
+        agents=[agent_rules(scope) for scope in declared.agents.values()],
+    )
 
 
 def _routes(declared: Declared, cluster: ClusterName) -> Iterator[ModelRoute]:

@@ -24,7 +24,7 @@ kind: Repository
 metadata: {name: acme}
 spec:
   clusters: {labels: {fleet: acme}}
-  allow: {namespaces: [team-*, monitoring]}
+  allow: {namespaces: [team-*, agent-*, monitoring]}
   manifests:
   - path: platform/*
 """

@@ -18,6 +18,29 @@ from tests.desired.builders import (
     repository,
 )
 
+NAMESPACE = "apiVersion: v1\nkind: Namespace\nmetadata: {name: team-search}\n"
+ACCESS = """\
+apiVersion: fairlead.dev/v1alpha1
+kind: Role
+metadata: {name: owner}
+spec:
+  groups: [owners]
+  allow:
+  - {models: {labels: {team: risk}}, actions: [promote]}
+  - {resources: [pods], verbs: [get], namespaces: [team-*]}
+  unless: [{labels: {tier: restricted}, actions: [promote]}]
+---
+apiVersion: fairlead.dev/v1alpha1
+kind: AgentScope
+metadata: {name: bot}
+spec:
+  purpose: evaluation
+  models: [{model: fraud-detector, versions: [v3], actions: [infer]}]
+  token: {audience: gateway}
+  egress: [gateway]
+  expires: 2027-06-30
+"""
+
 # Contents that each file may have; None is no such file. Some combinations are invalid.
 CHOICES: dict[str, tuple[str | None, ...]] = {
     "fairlead.yaml": (
@@ -31,6 +54,8 @@ CHOICES: dict[str, tuple[str | None, ...]] = {
         POLICY + "  ignore: [{kind: ConfigMap, fields: [/data/value]}]\n",
         POLICY + "  ignore: [{kind: Service, fields: [/spec/selector]}]\n",
         POLICY.replace("labels: {fleet: acme}", "names: [staging-1, production-1]"),
+        POLICY.replace("labels: {fleet: acme}", "names: [staging-1]"),
+        POLICY + "  authorizer: {namespace: monitoring}\n",
         None,
     ),
     "clusters.yaml": (
@@ -48,6 +73,15 @@ CHOICES: dict[str, tuple[str | None, ...]] = {
         ROLLOUT.replace("env: staging", "env: nowhere"),
         None,
     ),
+    "access.yaml": (
+        ACCESS,
+        "# moved\n" + ACCESS,
+        ACCESS.replace("groups: [owners]", "groups: [owners, others]"),
+        ACCESS.replace("[pods]", "[podz]"),
+        ACCESS.replace("team-*", "*"),
+        None,
+    ),
+    "platform/a/namespace.yaml": (None, None, NAMESPACE, NAMESPACE.replace("search", "risk")),
     "platform/a/one.yaml": (
         config_map("one"),
         config_map("one", value="2"),

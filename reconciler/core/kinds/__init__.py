@@ -38,13 +38,9 @@ KINDS: Mapping[str, type[Declaration]] = MappingProxyType(
 )
 """Every kind by the name that documents give in `kind`."""
 
-DECLARED_ONLY = frozenset({AgentScope, Role})
-"""Kinds that are checked and kept, and do not yet change anything in a cluster."""
-
 __all__ = [
     "API_GROUP",
     "API_VERSION",
-    "DECLARED_ONLY",
     "KINDS",
     "AgentScope",
     "Cluster",

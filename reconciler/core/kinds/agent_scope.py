@@ -9,10 +9,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from reconciler.core.kinds.access_rules import AccessTest, ModelAction
-from reconciler.core.kinds.common import Declaration, Part
+from reconciler.core.kinds.common import Declaration, Part, refusal
 from reconciler.core.kinds.scalars import (
     CalendarDate,
     Count,
@@ -25,6 +25,12 @@ from reconciler.core.kinds.scalars import (
     Sha256,
     Text,
 )
+
+SHORTEST_TOKEN = timedelta(minutes=10)
+LONGEST_TOKEN = timedelta(minutes=15)
+
+LONGEST_NAME = 57
+"""Characters: its namespace is called agent-NAME, and has 63 at most."""
 
 
 class ScopedModel(Part):
@@ -52,10 +58,16 @@ class Tool(Part):
 class Token(Part):
     """The agent's own credential."""
 
-    ttl: Duration = timedelta(minutes=10)
-    """How long one token lasts."""
+    ttl: Duration = SHORTEST_TOKEN
+    """How long one token lasts: 10 to 15 minutes. No API server gives shorter ones."""
     audience: Text
     """Who accepts it. The Kubernetes API server does not."""
+
+    @model_validator(mode="after")
+    def _require_short_life(self) -> Token:
+        if not SHORTEST_TOKEN <= self.ttl <= LONGEST_TOKEN:
+            raise refusal("has a ttl that is not of 10 to 15 minutes", hint="write ttl: 10m")
+        return self
 
 
 class Limits(Part):
@@ -103,3 +115,13 @@ class AgentScope(Declaration):
     """What this document declares."""
     spec: AgentScopeSpec
     """All that the agent may do, and for how long."""
+
+    @model_validator(mode="after")
+    def _leave_room_for_the_namespace(self) -> AgentScope:
+        if len(self.name) > LONGEST_NAME:
+            raise refusal(
+                f"has a name of more than {LONGEST_NAME} characters, too long for a namespace "
+                "agent-NAME",
+                hint="choose a shorter name",
+            )
+        return self

@@ -1,6 +1,6 @@
 """Kind Role: a persona, as RBAC for a group of the identity provider and ABAC by labels.
 
-Separate from what it compiles to (core/access.py). The invariant: a role allows only what a rule
+Separate from what it compiles to (core/access/). The invariant: a role allows only what a rule
 names, and `unless` is stronger than `allow`.
 """
 
@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from reconciler.core.kinds.access_rules import AccessTest, ModelAction
 from reconciler.core.kinds.common import Declaration, Part, refusal
-from reconciler.core.kinds.scalars import Maybe, NamePattern, ResourceName, Selector, Text
+from reconciler.core.kinds.scalars import GroupName, Maybe, NamePattern, ResourceName, Selector
 
 Verb = Literal["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"]
 
@@ -66,7 +66,7 @@ class RoleSpec(Part):
 
     description: str = ""
     """Whom it is for, in words."""
-    groups: tuple[Text, ...] = Field(min_length=1)
+    groups: tuple[GroupName, ...] = Field(min_length=1)
     """Groups of the identity provider whose members have the role."""
     allow: tuple[Rule, ...] = Field(min_length=1)
     """What the role allows."""

@@ -175,6 +175,16 @@ Principal: TypeAlias = Annotated[
         examples=("ml-researcher", "agent/eval-bot"),
     ),
 ]
+GroupName: TypeAlias = Annotated[
+    str,
+    TextForm(
+        what="a group of an identity provider",
+        pattern=r"^[^\x00-\x20\x7f,]([^\x00-\x1f\x7f,]*[^\x00-\x20\x7f,])?$",
+        hint="write the group as its claim has it, in one line and without ','",
+        examples=("ml-researchers",),
+        longest=253,
+    ),
+]
 ForgeLogin: TypeAlias = Annotated[
     str,
     TextForm(

@@ -1,0 +1,32 @@
+"""Everything that can be wrong with roles and agent scopes besides their own fields.
+
+Separate from the single checks. The invariant: a commit without a problem here can be carried out
+as it says, in every cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reconciler.core.access.claims import claim_problems
+from reconciler.core.access.policy import AccessPolicy
+from reconciler.core.access.resources import resource_problems
+from reconciler.core.access.subjects import agent_namespace
+from reconciler.core.admission.findings import Pointer
+from reconciler.core.declarations import Declarations
+from reconciler.core.kinds import AgentScope
+from reconciler.core.policy import Policy
+from reconciler.core.problems import Problem
+
+
+def access_problems(
+    declarations: Declarations, access: AccessPolicy, policy: Policy
+) -> Iterator[Problem]:
+    yield from claim_problems(declarations, access)
+    yield from resource_problems(declarations)
+    at: Pointer = ("metadata", "name")
+    for document, scope in declarations.all(AgentScope):
+        found = policy.namespace_objection(agent_namespace(scope.name), at)
+        if found is not None:
+            where = document.span_at(found.pointer)
+            yield Problem(document.path, where, found.code, found.message, found.hint)
