@@ -87,16 +87,22 @@ class Reviewer:
         self._base: CommitSha | None = None
         self._hint = asyncio.Event()
         self._hinted: set[int] = set()
+        self._again: set[int] = set()
         self._next_attended = 0
         self._turn = asyncio.Lock()
         """Held by the one plan that is made: a second would only make both late."""
         self.trouble = ""
         """Why the forge cannot be asked; empty when it can."""
 
-    def hint(self, number: int | None = None) -> None:
-        """Somebody says that something changed. It is looked at soon; nothing is believed."""
+    def hint(self, number: int | None = None, *, again: bool = False) -> None:
+        """Somebody says that something changed. It is looked at soon; nothing is believed.
+
+        With `again` the check is made anew, of all of them where no number is given.
+        """
         if number is not None:
             self._hinted.add(number)
+        if again:
+            self._again |= self._cases.keys() if number is None else {number}
         self._hint.set()
 
     def pulls(self) -> Sequence[PullFacts]:
@@ -208,6 +214,9 @@ class Reviewer:
             await self._presenter.keep(case, done=False)
         pushed = pull.head != case.pull.head
         case.pull = pull
+        if pull.number in self._again and not case.planning:
+            case.ground, case.check = None, None
+        self._again.discard(pull.number)
         if pushed:
             await self._cancel(case)
             check, case.check, case.reviewed = case.check, None, None

@@ -33,10 +33,14 @@ _REF = re.compile(r"refs/[!-~]{1,250}")
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """A pull request or a reference that may have changed; with neither, any of them may have."""
+    """A pull request or a reference that may have changed; with neither, any of them may have.
+
+    `again` when somebody asks for the check to be made once more.
+    """
 
     number: int | None = None
     ref: str | None = None
+    again: bool = False
 
 
 def hint_of(event: str, body: bytes) -> Hint | None:
@@ -80,7 +84,8 @@ def _rerun(payload: _Payload, checked: object) -> Hint | None:
         return None
     pulls = checked.get("pull_requests") if isinstance(checked, dict) else None
     # Of a fork GitHub names none.
-    return Hint(number=_number(pulls[0]) if isinstance(pulls, list) and pulls else None)
+    number = _number(pulls[0]) if isinstance(pulls, list) and pulls else None
+    return Hint(number=number, again=True)
 
 
 def _number(told: object) -> int | None:

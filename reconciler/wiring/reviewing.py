@@ -79,7 +79,7 @@ def hint_at(reviewer: Reviewer | None) -> Callable[[Hint], None]:
 
     def look_again(hint: Hint) -> None:
         if reviewer is not None:
-            reviewer.hint(hint.number)
+            reviewer.hint(hint.number, again=hint.again)
 
     return look_again
 

@@ -120,6 +120,19 @@ async def test_drift_that_was_put_back_leaves_the_plan_as_it_was() -> None:
         assert world.comment(number) == before
 
 
+async def test_whoever_asks_for_the_check_again_gets_a_new_plan() -> None:
+    world = started()
+    async with world.both() as (_, reviewer):
+        number = world.open()
+        reviewer.hint()
+        await world.until_state(number, CheckState.SUCCESS)
+        before = len(world.forge.checks)
+        reviewer.hint(number, again=True)
+        await world.until(lambda: len(world.forge.checks) == before + 2)
+        assert len(world.counted.plans) == 2
+        assert world.state(number) is CheckState.SUCCESS
+
+
 async def test_a_restart_finds_its_comment_again() -> None:
     world = started()
     async with world.both() as (_, reviewer):

@@ -77,9 +77,9 @@ def test_a_group_of_the_merge_queue_hints_at_its_reference() -> None:
 
 def test_only_the_button_of_a_check_is_a_hint() -> None:
     run = {"pull_requests": [{"number": 7}]}
-    assert hint("check_run", {"action": "rerequested", "check_run": run}) == Hint(number=7)
+    assert hint("check_run", {"action": "rerequested", "check_run": run}) == Hint(number=7, again=True)
     assert hint("check_run", {"action": "created", "check_run": run}) is None
-    assert hint("check_suite", {"action": "rerequested", "check_suite": {}}) == Hint()
+    assert hint("check_suite", {"action": "rerequested", "check_suite": {}}) == Hint(again=True)
 
 
 @pytest.mark.parametrize("number", [0, -1, 2**31, 1.5, True, "7", None, [], {}])
