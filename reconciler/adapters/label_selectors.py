@@ -1,7 +1,8 @@
 """Label selectors, as an API server reads them.
 
-Separate because the in-memory cluster is the only one that evaluates them here. It knows the
-whole grammar: `a=b`, `a==b`, `a!=b`, `a`, `!a`, `a in (b,c)`, `a notin (b,c)`, joined by commas.
+Separate because clusters that no API server stands behind evaluate them here: the one in memory,
+and a secret store. It knows the whole grammar: `a=b`, `a==b`, `a!=b`, `a`, `!a`,
+`a in (b,c)`, `a notin (b,c)`, joined by commas.
 """
 
 from __future__ import annotations
