@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 _T = TypeVar("_T")
 
 STEP_SECONDS = 0.25
-"""The most that passes between two looks for what other threads have done."""
+"""The most that passes at once."""
 IDLE_SECONDS = 0.00005
 
 
@@ -25,17 +25,25 @@ class TwoSpeedLoop(asyncio.SelectorEventLoop):
         super().__init__()
         self.hasty = False
         self._ahead = 0.0
+        self._elsewhere: set[Any] = set()
         self._select = self._selector.select  # type: ignore[attr-defined]
         self._selector.select = self._select_or_go_on  # type: ignore[attr-defined]
 
     def time(self) -> float:
         return super().time() + self._ahead
 
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
+        """What another thread does takes real time, so no other passes until it is done."""
+        future = super().run_in_executor(executor, func, *args)
+        self._elsewhere.add(future)
+        future.add_done_callback(self._elsewhere.discard)
+        return future
+
     def _select_or_go_on(self, timeout: float | None = None) -> list[Any]:
         if not self.hasty or timeout is None or timeout <= 0:
             return list(self._select(timeout))
         found = list(self._select(IDLE_SECONDS))
-        if not found:
+        if not found and not self._elsewhere:
             self._ahead += min(timeout, STEP_SECONDS)
         return found
 
