@@ -12,7 +12,8 @@ from typing import cast
 from reconciler.core.manifests import JsonObject
 
 _ANY = "*"
-_ESCALATION = frozenset({"escalate"})
+_ESCALATION = frozenset({"escalate", "impersonate"})
+_BINDING = frozenset({"bind"})
 
 
 def excessive_rights(rules: Iterable[JsonObject]) -> tuple[str, ...]:
@@ -31,6 +32,9 @@ def _reasons(rule: JsonObject) -> Iterator[str]:
         yield f"{_listed(verbs)} on every resource of {_listed(groups, empty='the core group')}"
     if found := verbs & _ESCALATION:
         yield f"{_listed(found)} on {_listed(resources)}"
+    if verbs & _BINDING and not _names(rule, "resourceNames"):
+        # Whoever may bind any role may give itself cluster-admin.
+        yield f"bind on every one of {_listed(resources)}"
     if any(name.partition("/")[0] == "secrets" for name in resources) and groups & {"", _ANY}:
         yield f"{_listed(verbs)} on secrets"
 

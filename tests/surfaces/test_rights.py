@@ -23,6 +23,8 @@ def rule(verbs: str, resources: str, groups: str = "apps") -> JsonObject:
         (rule("get list", "*"), "get, list on every resource of apps"),
         (rule("get", "*", "''"), "get on every resource of the core group"),
         (rule("escalate", "roles", "rbac.authorization.k8s.io"), "escalate on roles"),
+        (rule("impersonate", "users groups", "''"), "impersonate on groups, users"),
+        (rule("bind", "roles", "rbac.authorization.k8s.io"), "bind on every one of roles"),
         (rule("get", "secrets", "''"), "get on secrets"),
         (rule("list", "secrets/status", "''"), "list on secrets"),
         (rule("get", "configmaps secrets", "*"), "get on secrets"),
@@ -37,11 +39,11 @@ def test_a_right_that_the_daemon_never_needs_is_named(given: JsonObject, expecte
     [
         rule("get list watch patch create delete", "deployments"),
         rule("get", "secrets", "example.com"),
-        rule("bind", "roles", "rbac.authorization.k8s.io"),
+        {**rule("bind", "roles", "rbac.authorization.k8s.io"), "resourceNames": ["viewer"]},
         {"verbs": ["get"], "nonResourceURLs": ["*"]},
         {},
     ],
-    ids=["what it needs", "another group's secrets", "bind", "paths", "an empty rule"],
+    ids=["what it needs", "another group's secrets", "binding one role", "paths", "an empty rule"],
 )
 def test_other_rights_are_no_reason_to_refuse(given: JsonObject) -> None:
     assert excessive_rights([given]) == ()
