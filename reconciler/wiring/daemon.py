@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client import disable_created_metrics
 
+from reconciler.adapters.memory_arenas import share_one_arena
 from reconciler.core.identifiers import ClusterName
 from reconciler.engine.books import Books
 from reconciler.engine.checkpointing import Checkpointer
@@ -46,6 +47,7 @@ def run_tools() -> RunTools:
 
 def run_daemon(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT, as a process of its own."""
+    share_one_arena()
     set_up_logging(settings.log)
     # They would double the series, to say when each began.
     disable_created_metrics()  # type: ignore[no-untyped-call]
