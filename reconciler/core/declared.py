@@ -99,6 +99,7 @@ def declare(
         *access_problems(declarations, declared.access, policy),
         *rollouts.problems,
         *_source_problems(declarations, declared),
+        *_authorizer_problems(declarations, policy),
     )
     warnings = tuple(p for p in found if p.severity is Severity.WARNING)
     return replace(declared, warnings=warnings), found
@@ -123,3 +124,14 @@ def _source_problems(declarations: Declarations, declared: Declared) -> Iterator
             at = ("spec", "manifests", place, "clusters")
             selected = declared.clusters_of(source)
             yield from declared.environment.estate.problems(document, at, selected)
+
+
+def _authorizer_problems(declarations: Declarations, policy: Policy) -> Iterator[Problem]:
+    """Its rules are an object like any other: the policy in force must allow the namespace."""
+    for document, repository in declarations.all(Repository):
+        named = repository.spec.authorizer
+        at = ("spec", "authorizer", "namespace")
+        objection = policy.namespace_objection(named.namespace, at) if named else None
+        if objection is not None:
+            where = document.span_at(at)
+            yield Problem(document.path, where, objection.code, objection.message, objection.hint)

@@ -36,7 +36,15 @@ def test_every_cluster_gets_the_routes_that_lead_to_models_there() -> None:
 
 def test_a_namespace_that_is_not_allowed_is_refused() -> None:
     policy = NAMED.replace("authorizer: {namespace: team-risk}", "authorizer: {namespace: other}")
-    assert codes({**DECLARED, "fairlead.yaml": policy}) != []
+    assert codes({**DECLARED, "fairlead.yaml": policy}) == ["namespace-not-allowed"]
+
+
+def test_the_commit_that_allows_a_namespace_cannot_also_use_it() -> None:
+    wider = NAMED.replace("[team-*, monitoring]", "[team-*, monitoring, other]")
+    named = wider.replace("authorizer: {namespace: team-risk}", "authorizer: {namespace: other}")
+    in_force = compiled({**DECLARED, "fairlead.yaml": POLICY}).state.policy
+    found = codes({**DECLARED, "fairlead.yaml": named}, rules=in_force)
+    assert found == ["namespace-not-allowed"]
 
 
 def test_a_change_is_compiled_as_if_it_were_the_first_commit() -> None:

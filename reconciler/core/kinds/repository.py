@@ -310,16 +310,6 @@ class RepositorySpec(Part):
     ignore: tuple[IgnoredFields, ...] = ()
     """Fields that are not ours to manage."""
 
-    @model_validator(mode="after")
-    def _require_allowed_authorizer(self) -> RepositorySpec:
-        named = self.authorizer
-        if named is not None and not self.allow.permits_namespace(named.namespace):
-            raise refusal(
-                f"has its authorizer in namespace {named.namespace}, which is not allowed",
-                hint="add the namespace to allow.namespaces",
-            )
-        return self
-
 
 class Repository(Declaration):
     """Policy of a config repository; the one document of this kind is fairlead.yaml."""
