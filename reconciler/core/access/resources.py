@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from reconciler.core.admission.findings import Pointer
 from reconciler.core.declarations import Declarations
 from reconciler.core.field_problems import did_you_mean
 from reconciler.core.kinds import API_GROUP, Role
 from reconciler.core.kinds.repository import PRIVILEGED_GROUPS
+from reconciler.core.policy import Objection
 from reconciler.core.problems import Problem
 
 _KNOWN: Final[Mapping[str, tuple[str, ...]]] = {
@@ -59,25 +61,27 @@ def resource_problems(declarations: Declarations) -> Iterator[Problem]:
     for document, role in declarations.all(Role):
         for number, rule in enumerate(role.spec.allow):
             for place, resource in enumerate(rule.resources):
-                if found := _objection(resource, frozenset(rule.verbs)):
-                    where = document.span_at(("spec", "allow", number, "resources", place))
-                    code, message, hint = found
-                    yield Problem(document.path, where, code, message, hint)
+                at: Pointer = ("spec", "allow", number, "resources", place)
+                found = _objection(at, resource, frozenset(rule.verbs))
+                if found is not None:
+                    where = document.span_at(at)
+                    yield Problem(document.path, where, found.code, found.message, found.hint)
 
 
-def _objection(resource: str, verbs: frozenset[str]) -> tuple[str, str, str] | None:
+def _objection(at: Pointer, resource: str, verbs: frozenset[str]) -> Objection | None:
     group, name = parted(resource)
-    if (name.partition("/")[0] == "secrets" and group in (None, "")) or name in _CREDENTIALS:
+    plural = name.partition("/")[0]
+    if (plural == "secrets" and not group) or name in _CREDENTIALS:
         message = f"a role cannot give {resource}: Fairlead has no right to it that it could give"
-        return "resource-not-allowed", message, "remove it, and let a secret store give it"
+        hint = "remove it, and let a secret store give it"
+        return Objection(at, "resource-not-allowed", message, hint)
     if group is None:
-        near = did_you_mean(name.partition("/")[0], _GROUPS)
+        near = did_you_mean(plural, _GROUPS)
         hint = f"write it with its group, such as leases.coordination.k8s.io; or {near}"
-        return "unknown-resource", f"the API group of {resource} is not known", hint
+        return Objection(at, "unknown-resource", f"the API group of {resource} is unknown", hint)
     if group in _CLOSED_GROUPS or (group in PRIVILEGED_GROUPS and verbs - _READING):
-        message = f"a role cannot give {', '.join(sorted(verbs - _READING) or sorted(verbs))} on "
-        hint = "give get, list and watch, or remove it"
-        if group == API_GROUP:
-            hint = "write models and actions instead"
-        return "resource-not-allowed", f"{message}{resource}, which gives rights", hint
+        ours = group == API_GROUP
+        hint = "write models and actions instead" if ours else "give get, list and watch alone"
+        message = f"a role cannot give {resource}, which gives rights"
+        return Objection(at, "resource-not-allowed", message, hint)
     return None

@@ -43,6 +43,19 @@ _MEMBER: Final = (
     "request.userInfo.groups.exists(g, params.data.groups.split('\\n').exists(d, d == g))"
 )
 
+_NOTED: Final = "namespaceObject.metadata.annotations"
+_TOKEN_RULES: Final = {
+    "has(object.spec.expirationSeconds) && "
+    f"object.spec.expirationSeconds <= {_LONGEST_TOKEN} && "
+    f"object.spec.expirationSeconds <= int({_NOTED}['{SECONDS_ANNOTATION}'])": (
+        "a token of an agent is good for no longer than its scope says"
+    ),
+    "size(object.spec.audiences) == 1 && "
+    f"object.spec.audiences[0] == {_NOTED}['{AUDIENCE_ANNOTATION}']": (
+        "a token of an agent is for the one audience that its scope says"
+    ),
+}
+
 
 def restriction_policy(repository: str, labels: JsonObject) -> JsonObject:
     """The one policy that all restrictions of a repository bind."""
@@ -99,26 +112,15 @@ def restriction_objects(
     name = restriction_name(repository, role, restriction)
     metadata: JsonObject = {"name": name, "namespace": parameters, "labels": dict(labels)}
     yield {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
-    expression: JsonObject = {
-        "key": "kubernetes.io/metadata.name",
-        "operator": "In",
-        "values": list(namespaces),
+    among = _expression("kubernetes.io/metadata.name", "In", values=list(namespaces))
+    binding = _binding(name, _policy_name(repository), labels, among)
+    spec = cast(JsonObject, binding["spec"])
+    spec["paramRef"] = {
+        "name": name,
+        "namespace": parameters,
+        "parameterNotFoundAction": "Deny",
     }
-    yield {
-        "apiVersion": _API,
-        "kind": "ValidatingAdmissionPolicyBinding",
-        "metadata": {"name": name, "labels": dict(labels)},
-        "spec": {
-            "policyName": _policy_name(repository),
-            "validationActions": ["Deny", "Audit"],
-            "paramRef": {
-                "name": name,
-                "namespace": parameters,
-                "parameterNotFoundAction": "Deny",
-            },
-            "matchResources": {"namespaceSelector": {"matchExpressions": [expression]}},
-        },
-    }
+    yield binding
 
 
 def restriction_name(repository: str, role: str, restriction: Restriction) -> str:
@@ -131,49 +133,39 @@ def restriction_name(repository: str, role: str, restriction: Restriction) -> st
 def token_policy(repository: str, labels: JsonObject) -> Iterator[JsonObject]:
     """What tokens agents may be given: short, and for whom the scope says alone."""
     name = f"fairlead-{repository}-agent-tokens"
-    metadata: JsonObject = {"name": name, "labels": dict(labels)}
-    noted = "namespaceObject.metadata.annotations"
     yield {
         "apiVersion": _API,
         "kind": "ValidatingAdmissionPolicy",
-        "metadata": metadata,
+        "metadata": {"name": name, "labels": dict(labels)},
         "spec": {
             "failurePolicy": "Fail",
             "matchConstraints": {
                 "resourceRules": [_resource_rule("", ("serviceaccounts/token",), ("CREATE",))]
             },
             "validations": [
-                {
-                    "expression": "has(object.spec.expirationSeconds) && "
-                    f"object.spec.expirationSeconds <= {_LONGEST_TOKEN} && "
-                    "object.spec.expirationSeconds <= "
-                    f"int({noted}['{SECONDS_ANNOTATION}'])",
-                    "message": "a token of an agent is good for no longer than its scope says",
-                    "reason": "Forbidden",
-                },
-                {
-                    "expression": "size(object.spec.audiences) == 1 && "
-                    f"object.spec.audiences[0] == {noted}['{AUDIENCE_ANNOTATION}']",
-                    "message": "a token of an agent is for the one audience that its scope says",
-                    "reason": "Forbidden",
-                },
+                {"expression": expression, "message": message, "reason": "Forbidden"}
+                for expression, message in _TOKEN_RULES.items()
             ],
         },
     }
-    yield {
+    yield _binding(name, name, labels, _expression(AGENT_LABEL, "Exists"))
+
+
+def _binding(name: str, policy: str, labels: JsonObject, namespaces: JsonObject) -> JsonObject:
+    return {
         "apiVersion": _API,
         "kind": "ValidatingAdmissionPolicyBinding",
-        "metadata": metadata,
+        "metadata": {"name": name, "labels": dict(labels)},
         "spec": {
-            "policyName": name,
+            "policyName": policy,
             "validationActions": ["Deny", "Audit"],
-            "matchResources": {
-                "namespaceSelector": {
-                    "matchExpressions": [{"key": AGENT_LABEL, "operator": "Exists"}]
-                }
-            },
+            "matchResources": {"namespaceSelector": {"matchExpressions": [namespaces]}},
         },
     }
+
+
+def _expression(key: str, operator: str, **values: JsonValue) -> JsonObject:
+    return {"key": key, "operator": operator, **values}
 
 
 def _policy_name(repository: str) -> str:
