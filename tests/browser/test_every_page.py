@@ -15,6 +15,9 @@ from .conftest import Estate
 from .survey import Survey, survey
 from .visiting import Visit, visiting
 
+# The survey is the first test's: some 40 pages, each looked at in four ways.
+pytestmark = pytest.mark.timeout(300)
+
 
 @pytest.fixture(scope="module")
 def visit(browser: Browser) -> Iterator[Visit]:
