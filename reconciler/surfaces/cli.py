@@ -35,7 +35,7 @@ COMMANDS: Mapping[str, Command] = {
     "validate": Command(
         "reconciler.surfaces.validate_command:validate_command",
         "Check a config repository, with no cluster.",
-        "reconciler.wiring.tools:validate_tools",
+        "reconciler.wiring.validating:validate_tools",
     ),
     "plan": Command(
         "reconciler.surfaces.plan_command:plan_command",

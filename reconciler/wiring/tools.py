@@ -1,25 +1,22 @@
-"""What commands without a daemon need of the outside: audit and validate.
+"""What the audit commands need of the outside.
 
-Separate from the daemon's wiring, so that these commands load neither engine nor cluster.
+Separate from the daemon's wiring, so that they load neither engine nor cluster.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, closing
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 from reconciler.adapters.audit_anchor_git import GitAnchor
 from reconciler.adapters.audit_commits_git import commits_in
 from reconciler.adapters.audit_key_file import verifier_file
-from reconciler.adapters.git_clone import GitClone
 from reconciler.adapters.state_sql import open_state_for_reading
 from reconciler.core.audit.verification import Anchor
-from reconciler.ports import Repository
 from reconciler.settings_loading import load_settings
 from reconciler.surfaces.audit_reading import AuditTools
-from reconciler.surfaces.validate_command import ValidateTools
 
 
 def audit_tools() -> AuditTools:
@@ -34,13 +31,3 @@ def _audit_places(config: Path) -> tuple[str, Path]:
 async def _read_anchors(path: Path) -> Sequence[Anchor]:
     with closing(GitAnchor(path)) as anchor:
         return await anchor.anchors()
-
-
-def validate_tools() -> ValidateTools:
-    return ValidateTools(_clone)
-
-
-@asynccontextmanager
-async def _clone(path: Path) -> AsyncIterator[Repository]:
-    with closing(GitClone(path)) as clone:
-        yield clone

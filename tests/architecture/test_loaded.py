@@ -22,8 +22,8 @@ ONLY_IN_COMMANDS = ("jsonschema", "reconciler.demo", "reconciler.sandbox")
 
 
 @cache
-def loaded() -> frozenset[str]:
-    program = "import sys, reconciler.wiring.daemon; print(*sys.modules)"
+def loaded(module: str = "reconciler.wiring.daemon") -> frozenset[str]:
+    program = f"import sys, {module}; print(*sys.modules)"
     told = subprocess.run(
         [sys.executable, "-c", program], check=True, capture_output=True, text=True
     )
@@ -38,3 +38,8 @@ def inside(package: str) -> Iterator[str]:
 def test_the_daemon_loads_no_library_that_it_is_not_set_to_use(package: str) -> None:
     assert package not in loaded()
     assert list(inside(package)) == []
+
+
+@pytest.mark.parametrize("package", ["sqlalchemy", "aiohttp", "structlog", "reconciler.engine"])
+def test_validate_loads_neither_database_nor_client_nor_engine(package: str) -> None:
+    assert package not in loaded("reconciler.wiring.validating")
