@@ -176,9 +176,10 @@ class Reviewer:
             await self._remember()
         self._base = await self._proposals.fetch()
         found = await self._forge.pull_requests()
+        marks = self._surveyor.marks() if found else {}
         pulls = {p.number: p for p in found if p.base_branch == self._options.branch}
         for pull in pulls.values():
-            await self._meet(pull)
+            await self._meet(pull, marks)
         for number in [n for n, case in self._cases.items() if case.pull.open and n not in pulls]:
             await self._leave(self._cases[number])
         for case in await self._attended(hinted):
@@ -205,7 +206,7 @@ class Reviewer:
         known = {record.number: record for record in await self._presenter.records()}
         return known.get(number, ReviewRecord(number))
 
-    async def _meet(self, pull: PullRequest) -> None:
+    async def _meet(self, pull: PullRequest, marks: Mapping[ClusterName, Digest]) -> None:
         case = self._cases.get(pull.number)
         if case is None:
             case = self._cases[pull.number] = Case(pull, await self._record(pull.number))
@@ -222,7 +223,7 @@ class Reviewer:
             check, case.check, case.reviewed = case.check, None, None
             if check is not None:
                 await self._presenter.abandon(check)
-        self._plan_when_due(case)
+        self._plan_when_due(case, marks)
 
     async def _leave(self, case: Case) -> None:
         """It is no longer open: merged, or not."""
@@ -253,7 +254,8 @@ class Reviewer:
         if answered and case.reviewed is not None and not case.planning:
             # Trust, or whatever else was said, may be the ground of another plan.
             case.ground = None if answered.replan else case.ground
-        self._plan_when_due(case)
+        if answered:
+            self._plan_when_due(case, self._surveyor.marks())
         if case.planning or not case.pull.open:
             return
         async with case.lock:
@@ -269,11 +271,11 @@ class Reviewer:
         in_force = self._surveyor.in_force
         return Ground(case.pull.head, self._base, in_force, live, marks if live else {})
 
-    def _plan_when_due(self, case: Case, marks: Mapping[ClusterName, Digest] | None = None) -> None:
+    def _plan_when_due(self, case: Case, marks: Mapping[ClusterName, Digest]) -> None:
         """Plan anew when what the plan rests on has changed. `marks` are those of now."""
         if not case.pull.open:
             return
-        ground = self._ground(case, self._surveyor.marks() if marks is None else marks)
+        ground = self._ground(case, marks)
         if ground is None or ground == case.ground:
             return
         before = case.ground
@@ -348,8 +350,8 @@ class Reviewer:
             if self._engine.branch.head not in (None, self._base):
                 self.hint()
             if not self._idle():
-                marks = self._surveyor.marks()
-                for case in list(self._cases.values()):
-                    if case.reviewed is not None:
-                        self._plan_when_due(case, marks)
+                shown = [c for c in self._cases.values() if c.pull.open and c.reviewed is not None]
+                marks = self._surveyor.marks() if shown else {}
+                for case in shown:
+                    self._plan_when_due(case, marks)
                 await self._unless_trouble(self._progress.tell(self._cases))
