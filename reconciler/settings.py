@@ -27,6 +27,7 @@ from reconciler.settings_places import (
     RemotePlace,
     StatePlace,
 )
+from reconciler.settings_secrets import VaultSettings
 
 FullCommit: TypeAlias = Annotated[
     CommitSha,
@@ -134,7 +135,7 @@ class RevertSettings(Part):
 class ClusterSettings(Choice):
     """How one cluster is reached, and as whom."""
 
-    choices: ClassVar[tuple[str, ...]] = ("kubeconfig", "in_cluster")
+    choices: ClassVar[tuple[str, ...]] = ("kubeconfig", "in_cluster", "vault")
     model_config = ConfigDict(json_schema_extra=one_of(*choices))
 
     name: DnsLabel
@@ -143,6 +144,9 @@ class ClusterSettings(Choice):
     """Kubeconfig file."""
     in_cluster: Maybe[Literal[True]] = None
     """The cluster that the daemon runs in, by its pod's service account."""
+    vault: Maybe[VaultSettings] = None
+    """No cluster but a secret store; its policies and roles are planned as objects of a cluster
+    are."""
     context: str = ""
     """Context in the kubeconfig; its current one by default."""
     allow_exec: Flag = False

@@ -130,13 +130,17 @@ class VaultConnection:
         async with self._one_at_a_time:
             try:
                 async with asyncio.timeout(3 * REQUEST_SECONDS):
-                    return await asyncio.to_thread(self._signed_in, call)
+                    return await asyncio.to_thread(self._answered, doing, call)
             except TimeoutError as error:
                 raise Unavailable(f"{doing}: the secret store does not answer") from error
-            except (exceptions.VaultError, requests.RequestException, OSError) as error:
-                # Whoever took the token back, the next request signs in anew.
-                self._signed_in_until = float("-inf")
-                raise _translated(error, doing=doing) from None
+
+    def _answered(self, doing: str, call: Callable[[], T]) -> T:
+        try:
+            return self._signed_in(call)
+        except (exceptions.VaultError, requests.RequestException, OSError) as error:
+            # Whoever took the token back, the next request signs in anew.
+            self._signed_in_until = float("-inf")
+            raise _translated(error, doing=doing) from None
 
     def _signed_in(self, call: Callable[[], T]) -> T:
         now = self._clock.monotonic()

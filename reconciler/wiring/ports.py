@@ -31,6 +31,7 @@ from reconciler.adapters.git_remotes import GitSource
 from reconciler.adapters.lease_memory import MemoryLeaseStore
 from reconciler.adapters.metrics_prometheus import PrometheusMetrics
 from reconciler.adapters.replicas_http import DirectReplicas, ProxiedReplicas
+from reconciler.adapters.replicas_memory import MemoryReplicas
 from reconciler.adapters.state_sql import open_state, open_state_for_reading
 from reconciler.core.audit.notes import Signer
 from reconciler.core.errors import Misconfigured
@@ -54,6 +55,7 @@ from reconciler.sign_in_ports import IdentityProvider
 from reconciler.wiring.git_sources import committer_of, git_credentials, source_of, verifier_of
 from reconciler.wiring.page import identity_provider_of
 from reconciler.wiring.reviewing import ReviewPorts, review_ports_of
+from reconciler.wiring.secret_stores import home_of_lease, vault_cluster_of
 
 
 class State(StateStore, AuditLog, ReviewStore, Protocol):
@@ -107,26 +109,59 @@ async def publisher_of(settings: Settings) -> AsyncIterator[Publisher | None]:
 async def connection_to(
     settings: Settings, chosen: ClusterSettings, clock: Clock
 ) -> AsyncIterator[Connection]:
-    cluster = KubernetesCluster(ClusterName(chosen.name), access_to(chosen), clock=clock)
+    if chosen.vault is None:
+        cluster = KubernetesCluster(ClusterName(chosen.name), access_to(chosen), clock=clock)
+        lease = lease_in(settings, cluster, settings.repository.name, clock)
+        opened = Connection(cluster, lease, replicas_of(chosen, cluster))
+        beside = None
+    else:
+        opened, beside = _store_connection(settings, chosen, clock)
+    try:
+        yield opened
+    finally:
+        await opened.replicas.close()
+        await opened.cluster.close()
+        if beside is not None:
+            await beside.close()
+
+
+def _store_connection(
+    settings: Settings, chosen: ClusterSettings, clock: Clock
+) -> tuple[Connection, Cluster | None]:
+    """A secret store, and the cluster that its lease lies in. Nothing runs in a store."""
+    store = vault_cluster_of(chosen, clock)
+    if not settings.lease.enabled:
+        return Connection(store, lease_in(settings, None, "", clock), MemoryReplicas()), None
+    home = home_of_lease(settings, chosen)
+    cluster = KubernetesCluster(ClusterName(home.name), access_to(home), clock=clock)
+    # Dots stand in no DNS label, so this is no other repository's lease.
+    lease = lease_in(settings, cluster, f"{settings.repository.name}.{chosen.name}", clock)
+    return Connection(store, lease, MemoryReplicas()), cluster
+
+
+def lease_in(
+    settings: Settings, cluster: KubernetesCluster | None, name: str, clock: Clock
+) -> Lease:
     store = (
         KubernetesLeaseStore(
             cluster.connection,
             namespace=settings.lease.namespace,
-            name=f"fairlead-{settings.repository.name}",
+            name=f"fairlead-{name}",
             clock=clock,
         )
-        if settings.lease.enabled
+        if settings.lease.enabled and cluster is not None
         else MemoryLeaseStore()
     )
-    lease = ClusterLease(
+    return ClusterLease(
         store, identity=process_identity(), clock=clock, duration=settings.lease.duration
     )
-    replicas = replicas_of(chosen, cluster)
-    try:
-        yield Connection(cluster, lease, replicas)
-    finally:
-        await replicas.close()
-        await cluster.close()
+
+
+def cluster_of(chosen: ClusterSettings, clock: Clock) -> Cluster:
+    """To look at, without a lease."""
+    if chosen.vault is not None:
+        return vault_cluster_of(chosen, clock)
+    return KubernetesCluster(ClusterName(chosen.name), access_to(chosen), clock=clock)
 
 
 def replicas_of(chosen: ClusterSettings, cluster: KubernetesCluster) -> Replicas:

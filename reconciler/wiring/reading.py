@@ -12,7 +12,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from reconciler.adapters.clocks import SystemClock
-from reconciler.adapters.cluster_kubernetes import KubernetesCluster
 from reconciler.adapters.git_clone import GitClone
 from reconciler.adapters.metrics_prometheus import PrometheusMetrics
 from reconciler.adapters.status_http import ask_status
@@ -27,7 +26,7 @@ from reconciler.surfaces.rollout_commands import RolloutTools
 from reconciler.surfaces.status_command import StatusTools
 from reconciler.wiring.git_sources import verifier_of
 from reconciler.wiring.page import known_status_token
-from reconciler.wiring.ports import access_to, mirror_at, state_for_reading
+from reconciler.wiring.ports import cluster_of, mirror_at, state_for_reading
 
 NO_DAEMON = "no daemon watches it"
 
@@ -71,7 +70,7 @@ async def _survey(settings: Settings, request: PlanRequest) -> Survey:
         clusters: dict[ClusterName, Cluster] = {}
         for chosen in settings.clusters:
             name = ClusterName(chosen.name)
-            cluster = KubernetesCluster(name, access_to(chosen), clock=SystemClock())
+            cluster = cluster_of(chosen, SystemClock())
             opened.push_async_callback(cluster.close)
             clusters[name] = cluster
         surveyor = Surveyor(

@@ -38,6 +38,8 @@ _CLUSTER_SCOPED: dict[str, frozenset[str]] = {
         {"CSIDriver", "CSINode", "StorageClass", "VolumeAttachment", "VolumeAttributesClass"}
     ),
     "storagemigration.k8s.io": frozenset({"StorageVersionMigration"}),
+    # Of a secret store: adapters/vault_objects.py.
+    "vault.fairlead.dev": frozenset({"VaultPolicy", "VaultKubernetesRole"}),
 }
 # Groups of which every kind that is not listed above is namespaced.
 _KNOWN_GROUPS = frozenset(_CLUSTER_SCOPED) | frozenset(

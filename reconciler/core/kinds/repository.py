@@ -47,6 +47,7 @@ PRIVILEGED_GROUPS = frozenset(
         "rbac.authorization.k8s.io",
         "scheduling.k8s.io",
         "storage.k8s.io",
+        "vault.fairlead.dev",
     }
 )
 """API groups whose objects change what others may do or how the whole cluster behaves."""
