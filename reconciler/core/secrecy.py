@@ -31,7 +31,10 @@ _FORMATS: tuple[tuple[str, str], ...] = (
     ("an API key", r"(?<![A-Za-z0-9])sk-(?:proj-|ant-|svcacct-)?[A-Za-z0-9_]{20,}"),
     ("a Google API key", r"(?<![A-Za-z0-9])AIza[0-9A-Za-z_-]{35}"),
     ("a Slack token", r"(?<![A-Za-z0-9])xox[abprs]-[A-Za-z0-9-]{10,}"),
-    ("a Vault token", r"(?<![A-Za-z0-9])hv[sb]\.[A-Za-z0-9_-]{20,}"),
+    ("a Vault token", r"(?<![A-Za-z0-9])hv[sbr]\.[A-Za-z0-9_-]{20,}"),
+    ("an npm token", r"(?<![A-Za-z0-9])npm_[A-Za-z0-9]{36}"),
+    ("a PyPI token", r"(?<![A-Za-z0-9])pypi-AgE[A-Za-z0-9_-]{30,}"),
+    ("a Stripe key", r"(?<![A-Za-z0-9])[rs]k_(?:live|test)_[A-Za-z0-9]{16,}"),
     ("a JSON Web Token", r"eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}"),
     ("a URL with a password", r"://[^/\s:@\"$]+:[^/\s@\"$]{3,}@"),
 )
@@ -42,7 +45,7 @@ _ANY_FORMAT = re.compile("|".join(f"({pattern})" for _, pattern in _FORMATS))
 # and nearly all text has none.
 _HINTS = (
     "PRIVATE KEY", "LS0tLS1", "AKIA", "ASIA", "gh", "glpat-", "hf_", "sk-", "AIza", "xox", "hvs.",
-    "hvb.", "eyJ", "://",
+    "hvb.", "hvr.", "npm_", "pypi-AgE", "k_live_", "k_test_", "eyJ", "://",
 )  # fmt: skip
 
 _SECRET_NAME = re.compile(r"token|secret|passw|passphrase|credential|api_?key|_key$|^key$", re.I)
