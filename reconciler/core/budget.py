@@ -17,6 +17,10 @@ from reconciler.core.plans import Action, Change, Deletions
 
 _REMOVALS = frozenset({Action.DELETE, Action.REPLACE})
 
+# What somebody may do is no data: taking it away must not wait for a release. The home of an agent
+# counts as one object, with all that is in it.
+_SUBJECTS = ("role/", "agent/")
+
 
 def deletions_within(
     rules: RepositorySpec,
@@ -49,7 +53,11 @@ def _excess(
 ) -> str:
     budget = rules.deletion_budget
     reasons = []
-    held = [str(c.key) for c in removals if not budget.permits_kind(c.key.group, c.key.kind)]
+    held = [
+        str(c.key)
+        for c in removals
+        if not budget.permits_kind(c.key.group, c.key.kind) and not _is_of_subject(c)
+    ]
     if held:
         shown = ", ".join(held[:3]) + (", …" if len(held) > 3 else "")
         reasons.append(f"{shown} would take data or other objects along")
@@ -70,5 +78,14 @@ def _lost(removals: Iterable[Change], changes: Iterable[Change]) -> int:
     successors = Counter(
         (c.unit, c.key.group, c.key.kind) for c in changes if c.action is Action.CREATE
     )
-    losses = Counter((c.unit, c.key.group, c.key.kind) for c in removals)
+    losses = Counter((c.unit, c.key.group, c.key.kind) for c in removals if not _is_revocation(c))
     return (losses - successors).total()
+
+
+def _is_of_subject(change: Change) -> bool:
+    """Whether it belongs to a Role or an AgentScope, such as the home of an agent."""
+    return change.unit.startswith(_SUBJECTS)
+
+
+def _is_revocation(change: Change) -> bool:
+    return _is_of_subject(change) and change.key.kind != "Namespace"

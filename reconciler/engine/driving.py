@@ -188,7 +188,11 @@ class Engine:
     async def _remind_for_ever(self) -> None:
         while True:
             for _ in range(REMINDERS_PER_LOOK):
+                today = self._clock.now().date()
                 await self._clock.sleep(REFUSED_RETRY_SECONDS)
+                if self._clock.now().date() != today:
+                    # Scopes of agents end with their last day.
+                    self._wake.set()
                 if self._has_refused():
                     self._due.retry_refused = True
                     self._wake.set()

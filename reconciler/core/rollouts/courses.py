@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from reconciler.core.access.expiring import day_of, without_expired
 from reconciler.core.desired import DesiredState, Unit
 from reconciler.core.errors import Corrupt
 from reconciler.core.identifiers import ClusterName
@@ -103,7 +104,8 @@ class Courses:
             if after is not known.get(rollout.name):
                 news[rollout.name] = state_json(after)
         news |= dict.fromkeys(known.keys() - states.keys())
-        return Course(desired, stage(desired, states, ledgers, loaded), states, news, dict(known))
+        current = without_expired(desired, day_of(now))
+        return Course(desired, stage(current, states, ledgers, loaded), states, news, dict(known))
 
     def _target(self, desired: DesiredState, rollout: Rollout) -> Target | None:
         units = tuple(unit for _, unit in desired.places_of(rollout.name))

@@ -1,0 +1,48 @@
+"""Expiry: agent scopes whose last day is over, taken out of what is to be so now.
+
+Separate from rendering, since a commit compiles to the same on every day. The invariant: a scope
+that is over gives nothing, while the agent's home stays with its limits, so that what still runs
+there is kept to them until the document is removed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from typing import Final
+
+from reconciler.core.access.deciding import is_over
+from reconciler.core.access.subjects import agent_subject
+from reconciler.core.desired import DesiredState, Unit
+
+_GRANTS: Final = frozenset({"Role", "RoleBinding"})
+
+
+def day_of(now: float) -> date:
+    """The day in UTC, from seconds since the epoch."""
+    return datetime.fromtimestamp(now, UTC).date()
+
+
+def without_expired(desired: DesiredState, today: date) -> DesiredState:
+    """`desired` itself while every scope holds."""
+    over = {
+        agent_subject(name): scope
+        for name, scope in desired.agents.items()
+        if is_over(scope, today)
+    }
+    if not over:
+        return desired
+    units = {
+        key: _without_grants(unit) if unit.name in over else unit
+        for key, unit in desired.units.items()
+    }
+    told = (
+        f"AgentScope {scope.name} ended with {scope.spec.expires.isoformat()}: it gives nothing"
+        for scope in over.values()
+    )
+    return replace(desired, units=units, notices=tuple(sorted({*desired.notices, *told})))
+
+
+def _without_grants(unit: Unit) -> Unit:
+    kept = {key: m for key, m in unit.manifests.items() if key.kind not in _GRANTS}
+    return replace(unit, manifests=kept)
