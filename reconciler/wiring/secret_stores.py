@@ -7,24 +7,44 @@ settings never write to it at once.
 
 from __future__ import annotations
 
-from reconciler.adapters.cluster_vault import VaultCluster
-from reconciler.adapters.vault_connection import (
-    KubernetesSignIn,
-    TokenFile,
-    VaultAccess,
-    VaultConnection,
-)
+from pathlib import Path
+
 from reconciler.core.errors import Misconfigured
 from reconciler.core.identifiers import ClusterName
-from reconciler.ports import Clock
+from reconciler.ports import Clock, Cluster
 from reconciler.settings import ClusterSettings, Settings
 from reconciler.settings_secrets import VaultSettings
 
 
-def vault_cluster_of(chosen: ClusterSettings, clock: Clock) -> VaultCluster:
-    assert chosen.vault is not None
-    connection = VaultConnection(_access_to(chosen.vault), clock)
-    return VaultCluster(ClusterName(chosen.name), connection, clock=clock)
+def vault_cluster_of(chosen: ClusterSettings, clock: Clock) -> Cluster:
+    # Here, because the store's client costs memory that only those should pay who have a store.
+    from reconciler.adapters.cluster_vault import VaultCluster  # noqa: PLC0415
+    from reconciler.adapters.vault_connection import (  # noqa: PLC0415
+        KubernetesSignIn,
+        TokenFile,
+        VaultAccess,
+        VaultConnection,
+    )
+
+    given = chosen.vault
+    assert given is not None
+    role = given.kubernetes
+    access = VaultAccess(
+        address=given.address,
+        sign_in=KubernetesSignIn(role.role, role.token_file)
+        if role is not None
+        else TokenFile(_token_file(given)),
+        namespace=given.namespace,
+        ca_file=given.ca_file,
+        kubernetes_mount=given.kubernetes_mount,
+        kv_mount=given.kv_mount,
+    )
+    return VaultCluster(ClusterName(chosen.name), VaultConnection(access, clock), clock=clock)
+
+
+def _token_file(given: VaultSettings) -> Path:
+    assert given.token_file is not None, "one of two, checked by VaultSettings"
+    return given.token_file
 
 
 def home_of_lease(settings: Settings, chosen: ClusterSettings) -> ClusterSettings:
@@ -40,23 +60,4 @@ def home_of_lease(settings: Settings, chosen: ClusterSettings) -> ClusterSetting
     raise Misconfigured(
         f"{chosen.name} is a secret store, and no cluster is there to hold its lease",
         hint="name a Kubernetes cluster beside it, or set lease.enabled to false",
-    )
-
-
-def _access_to(given: VaultSettings) -> VaultAccess:
-    if given.kubernetes is not None:
-        who = KubernetesSignIn(given.kubernetes.role, given.kubernetes.token_file)
-        return _access(given, who)
-    assert given.token_file is not None
-    return _access(given, TokenFile(given.token_file))
-
-
-def _access(given: VaultSettings, sign_in: KubernetesSignIn | TokenFile) -> VaultAccess:
-    return VaultAccess(
-        address=given.address,
-        sign_in=sign_in,
-        namespace=given.namespace,
-        ca_file=given.ca_file,
-        kubernetes_mount=given.kubernetes_mount,
-        kv_mount=given.kv_mount,
     )

@@ -40,7 +40,7 @@ spec:
   manifests:
   - path: apps/*
   allow:
-    namespaces: [team-*]
+    namespaces: [team-*, agent-*]
     kinds:
     - Role.rbac.authorization.k8s.io
     - RoleBinding.rbac.authorization.k8s.io
