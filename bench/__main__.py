@@ -15,6 +15,7 @@ import click
 
 from bench.estate import Estate
 from bench.report import table
+from bench.reviews import ReviewBench, review_table
 from bench.rollouts import RolloutBench, rollout_table
 from bench.scenario import Figures, Scenario, prepared
 from bench.server import Server
@@ -35,8 +36,22 @@ from reconciler.sandbox.terminal import shown_progress
 @click.option(
     "--trials", default=20, show_default=True, help="Bad versions that are shipped; 0 for none."
 )
+@click.option(
+    "--reviews",
+    "reviewed",
+    multiple=True,
+    default=["100/10/1", "1000/10/3", "10000/100/1"],
+    show_default=True,
+    help="OBJECTS/UNITS/CLUSTERS whose pull requests are answered, as often as wanted.",
+)
 @click.option("--write", type=click.Path(path_type=Path), help="Write the tables to this file.")
-def bench(estates: tuple[str, ...], rounds: int, trials: int, write: Path | None) -> None:
+def bench(
+    estates: tuple[str, ...],
+    rounds: int,
+    trials: int,
+    reviewed: tuple[str, ...],
+    write: Path | None,
+) -> None:
     """Measure the daemon against a real API server and real requests on this machine."""
     with shown_progress() as progress:
         parts = Components.FULL
@@ -46,6 +61,8 @@ def bench(estates: tuple[str, ...], rounds: int, trials: int, write: Path | None
             progress=progress,
         )
     text = _estates(binaries, estates, rounds=rounds)
+    if reviewed:
+        text += f"\n{_reviews(binaries, reviewed, rounds=rounds)}"
     if trials:
         text += f"\n{_rollouts(binaries, trials=trials)}"
     click.echo(text)
@@ -70,6 +87,22 @@ def _estates(binaries: Binaries, estates: tuple[str, ...], *, rounds: int) -> st
         with ControlPlane(binaries, components=parts, gateway_api=False) as plane:
             measured.append(_measure(plane, objects=objects, units=units, rounds=rounds))
     return table(measured, machine=_machine())
+
+
+def _reviews(binaries: Binaries, estates: tuple[str, ...], *, rounds: int) -> str:
+    measured = []
+    for estate in estates:
+        objects, units, clusters = map(int, estate.split("/"))
+        with (
+            ControlPlane(binaries, components=Components.FULL, gateway_api=False) as plane,
+            tempfile.TemporaryDirectory(prefix="fairlead-bench-") as directory,
+        ):
+            names = [f"bench-{number}" for number in range(1, clusters + 1)]
+            made = Estate(Path(directory), objects=objects, units=units, clusters=names)
+            bench = ReviewBench(plane.kubeconfig, Path(directory), made)
+            click.echo(f"  pull requests: {objects} objects in {clusters} clusters…")
+            measured.append(asyncio.run(bench.measure(rounds=rounds)))
+    return review_table(measured)
 
 
 def _measure(plane: ControlPlane, *, objects: int, units: int, rounds: int) -> Figures:

@@ -7,7 +7,7 @@ nothing.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pygit2
@@ -22,7 +22,7 @@ apiVersion: fairlead.dev/v1alpha1
 kind: Repository
 metadata: {name: bench}
 spec:
-  clusters: {names: [bench]}
+  clusters: {labels: {env: bench}}
   manifests:
   - path: units/*
   allow: {namespaces: [bench-*]}
@@ -31,7 +31,7 @@ spec:
 _CLUSTER = """\
 apiVersion: fairlead.dev/v1alpha1
 kind: Cluster
-metadata: {name: bench, labels: {env: bench}}
+metadata: {name: NAME, labels: {env: bench}}
 spec: {}
 """
 
@@ -39,9 +39,12 @@ spec: {}
 class Estate:
     """A bare repository with `objects` objects, each in a file, spread over `units` units."""
 
-    def __init__(self, directory: Path, *, objects: int, units: int) -> None:
+    def __init__(
+        self, directory: Path, *, objects: int, units: int, clusters: Sequence[str] = ("bench",)
+    ) -> None:
         self.path = directory / "config.git"
         self.objects = objects
+        self.clusters = tuple(clusters)
         self._units = units
         self._git = pygit2.init_repository(str(self.path), bare=True, initial_head="main")
         self._index = pygit2.Index()
@@ -49,7 +52,10 @@ class Estate:
 
     def commit_policy(self) -> str:
         """A repository that declares nothing yet."""
-        return self._commit({"fairlead.yaml": _POLICY, "clusters/bench.yaml": _CLUSTER})
+        declared = {
+            f"clusters/{name}.yaml": _CLUSTER.replace("NAME", name) for name in self.clusters
+        }
+        return self._commit({"fairlead.yaml": _POLICY, **declared})
 
     def commit_everything(self) -> str:
         return self._commit({self.file_of(n): manifest(n, "first") for n in range(self.objects)})
@@ -57,6 +63,20 @@ class Estate:
     def commit_change(self, number: int, value: str) -> str:
         """Change one object."""
         return self._commit({self.file_of(number): manifest(number, value)})
+
+    def propose(self, files: Mapping[str, str], *, ref: str) -> str:
+        """A commit on top of the branch that only `ref` has."""
+        assert self._head is not None, "there is something to change"
+        index = pygit2.Index()
+        index.read_tree(self._git[self._head].peel(pygit2.Tree))
+        for path, text in files.items():
+            blob = self._git.create_blob(text.encode())
+            index.add(pygit2.IndexEntry(path, blob, pygit2.enums.FileMode.BLOB))
+        tree = index.write_tree(self._git)
+        who = pygit2.Signature("bench", "bench@example.com", int(time.time()), 0)
+        made = self._git.create_commit(None, who, who, "change", tree, [self._head])
+        self._git.references.create(ref, made, force=True)
+        return str(made)
 
     def file_of(self, number: int) -> str:
         return f"units/unit-{number % self._units:04}/{name_of(number)}.yaml"
