@@ -147,7 +147,7 @@ class _Draft:
         """Decide about an object that is declared, by what its dry run said."""
         if isinstance(preview, Accepted):
             self.changes.extend(_writes(candidate, preview, self.head))
-        elif preview.code == "missing" and (missing := self.founded.explains(candidate)):
+        elif missing := self.founded.explains(candidate, preview):
             self.unverified.append(Unverified(candidate.unit, candidate.key, missing))
             self.changes.extend(_writes(candidate, None, self.head))
         elif preview.replaceable and _may_replace(candidate):
@@ -165,32 +165,61 @@ def _owned(view: ClusterView) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Founded:
-    """Namespaces and types that this very plan brings: what needs them cannot be dry-run yet."""
+    """Namespaces, types, roles and admission policies that this very plan brings: what needs them
+    cannot be dry-run yet."""
 
     namespaces: frozenset[str]
     kinds: frozenset[tuple[str, str]]
+    policies: frozenset[str]
+    roles: frozenset[tuple[str, str]]
 
     @classmethod
     def by(cls, candidates: Iterable[Candidate]) -> _Founded:
-        namespaces, kinds = set(), set()
+        namespaces, kinds, policies, roles = set(), set(), set(), set()
         for candidate in candidates:
             if candidate.desired is None or candidate.live is not None:
                 continue
             if candidate.key.kind == "Namespace" and not candidate.key.group:
                 namespaces.add(candidate.key.name)
+            if candidate.key.kind == "ValidatingAdmissionPolicy":
+                policies.add(candidate.key.name)
+            if candidate.key.kind in ("Role", "ClusterRole"):
+                roles.add((candidate.key.namespace, candidate.key.name))
             if candidate.key.kind == "CustomResourceDefinition":
                 spec = cast(JsonObject, candidate.desired.body.get("spec") or {})
                 names = cast(JsonObject, spec.get("names") or {})
                 kinds.add((cast(str, spec.get("group")), cast(str, names.get("kind"))))
-        return cls(frozenset(namespaces), frozenset(kinds))
+        return cls(frozenset(namespaces), frozenset(kinds), frozenset(policies), frozenset(roles))
 
-    def explains(self, candidate: Candidate) -> str:
+    def explains(self, candidate: Candidate, preview: Rejected) -> str:
+        """Why the dry run could not pass; empty where that is the object's own fault."""
         key = candidate.key
+        if preview.code == "invalid" and key.kind == "ValidatingAdmissionPolicyBinding":
+            # Whoever may not do everything is asked for the policy that the parameters are of.
+            return self._lacks_policy(candidate)
+        if preview.code != "missing":
+            return ""
+        if key.kind in ("RoleBinding", "ClusterRoleBinding"):
+            # Whoever may not grant everything is asked for the role, to see what it grants.
+            reference = _part_of(candidate, "roleRef")
+            role = str(reference.get("name"))
+            where = key.namespace if reference.get("kind") == "Role" else ""
+            if (where, role) in self.roles:
+                return f"the plan creates role {role}"
         if (key.group, key.kind) in self.kinds:
             return f"the plan brings the type {key.kind} of {key.group}"
         if key.namespace in self.namespaces:
             return f"the plan creates namespace {key.namespace}"
         return ""
+
+    def _lacks_policy(self, candidate: Candidate) -> str:
+        name = _part_of(candidate, "spec").get("policyName")
+        return f"the plan creates admission policy {name}" if name in self.policies else ""
+
+
+def _part_of(candidate: Candidate, field: str) -> JsonObject:
+    assert candidate.desired is not None, "it was dry-run"
+    return cast(JsonObject, candidate.desired.body.get(field) or {})
 
 
 def _writes(candidate: Candidate, accepted: Accepted | None, head: CommitSha) -> Iterable[Change]:

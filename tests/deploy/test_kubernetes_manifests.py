@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ import yaml
 from reconciler.adapters.clocks import SystemClock
 from reconciler.adapters.cluster_credentials import Kubeconfig
 from reconciler.adapters.cluster_kubernetes import KubernetesCluster
-from reconciler.core.errors import Forbidden
+from reconciler.core.errors import Forbidden, Invalid
 from reconciler.core.identifiers import ClusterName
-from reconciler.core.ordering import wave_of
+from reconciler.core.manifests import Manifest
+from reconciler.core.ordering import Wave, wave_of
 from reconciler.core.rights import excessive_rights
 from reconciler.sandbox import Components, ControlPlane
 from reconciler.settings_loading import load_settings
@@ -117,13 +119,36 @@ async def test_the_daemon_may_apply_the_whole_example_repository(
         for unit in compilation.state.units.values()
         for manifest in unit.manifests.values()
     }
-    for manifest in sorted(manifests.values(), key=lambda m: wave_of(before=None, after=m)):
-        await daemon.apply(manifest.body, dry_run=True)
+    # For good: a binding cannot be tried before its role or its policy is there.
+    for manifest in sorted(manifests.values(), key=order):
+        await until_accepted(daemon, manifest.body)
+
+
+def order(manifest: Manifest) -> tuple[Wave, bool]:
+    """Of a wave, what others refer to comes first."""
+    return wave_of(before=None, after=manifest), manifest.key.kind.endswith("Binding")
+
+
+async def until_accepted(daemon: KubernetesCluster, body: Any) -> None:
+    """Admission learns of a new policy a moment after it was written."""
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                await daemon.apply(body, dry_run=False)
+            except Invalid as error:
+                if "unable to get policy" not in error.message:
+                    raise
+                await asyncio.sleep(0.05)
+            else:
+                return
 
 
 def test_the_daemon_may_watch_what_it_may_write() -> None:
     assert resources_of("fairlead-observer") == {
         *resources_of("fairlead-writer"),
+        *resources_of("fairlead-admission"),
+        ("rbac.authorization.k8s.io", "rolebindings"),
+        ("rbac.authorization.k8s.io", "roles"),
         ("", "namespaces"),
     }
 
