@@ -10,16 +10,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from reconciler.core.access.subjects import SUBJECT_UNITS
 from reconciler.core.identifiers import ClusterName, Digest
 from reconciler.core.kinds.repository import RepositorySpec
 from reconciler.core.manifests import canonical_json, digest_of
 from reconciler.core.plans import Action, Change, Deletions
 
 _REMOVALS = frozenset({Action.DELETE, Action.REPLACE})
-
-# What somebody may do is no data: taking it away must not wait for a release. The home of an agent
-# counts as one object, with all that is in it.
-_SUBJECTS = ("role/", "agent/")
 
 
 def deletions_within(
@@ -83,8 +80,12 @@ def _lost(removals: Iterable[Change], changes: Iterable[Change]) -> int:
 
 
 def _is_of_subject(change: Change) -> bool:
-    """Whether it belongs to a Role or an AgentScope, such as the home of an agent."""
-    return change.unit.startswith(_SUBJECTS)
+    """Whether it belongs to a Role or an AgentScope, such as the home of an agent.
+
+    What somebody may do is no data: taking it away must not wait for a release. The home of an
+    agent counts as one object, with all that is in it.
+    """
+    return change.unit.startswith(SUBJECT_UNITS)
 
 
 def _is_revocation(change: Change) -> bool:

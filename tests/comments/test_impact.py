@@ -163,18 +163,19 @@ def test_documents_of_access_are_told_as_well() -> None:
     wider = OWNER.replace("[infer]", "[infer, promote]").replace(
         "[product-owners]", "[product-owners, leads]"
     )
-    access = case_of(state(roles=OWNER), state(roles=wider)).impact.access
-    assert [sentence(change) for change in access] == [
-        "group leads (Role product-owner) gains infer, promote on models with team=risk",
-        "group product-owners (Role product-owner) gains promote on models with team=risk",
+    states = (state(**{**risk_team(), "roles": roles}) for roles in (OWNER, wider))
+    assert [sentence(change) for change in case_of(*states).impact.access] == [
+        "Role product-owner gains promote on fraud-detector@v3 and fraud-detector@v4",
+        "group leads gains Role product-owner",
     ]
 
 
 def test_a_restriction_takes_access() -> None:
-    tighter = OWNER + "  unless: [{labels: {tier: restricted}, actions: [infer]}]\n"
-    access = case_of(state(roles=OWNER), state(roles=tighter)).impact.access
-    assert [sentence(change) for change in access] == [
-        "group product-owners (Role product-owner) loses infer on models with tier=restricted"
+    loose = OWNER.replace("[infer]", "[infer, promote]")
+    tighter = loose + "  unless: [{labels: {tier: restricted}, actions: [promote]}]\n"
+    states = (state(**{**risk_team(), "roles": roles}) for roles in (loose, tighter))
+    assert [sentence(change) for change in case_of(*states).impact.access] == [
+        "Role product-owner loses promote on fraud-detector@v3 and fraud-detector@v4"
     ]
 
 
@@ -184,7 +185,7 @@ def test_access_to_a_version_is_told() -> None:
     )
     impact = case_of(state(**risk_team()), state(**risk_team(model=wider))).impact
     assert [sentence(change) for change in impact.access] == [
-        "product-owner gains infer on fraud-detector@v4"
+        "Role product-owner gains infer on fraud-detector@v4"
     ]
     assert impact.risk is Risk.HIGH
 

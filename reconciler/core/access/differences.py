@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
 from typing import Final, TypeVar
 
 from reconciler.core.access.permissions import Permissions
 from reconciler.core.access.policy import Place
-from reconciler.core.access.subjects import in_words
+from reconciler.core.access.subjects import agent_subject, in_words
 
 MOST_NAMED: Final = 5
 """Things that one sentence names."""
@@ -28,7 +29,8 @@ class PermissionChange:
     """`subject` gains or loses `actions` on `things`, all of them on each.
 
     `places` is where; nowhere for model versions, which are the same everywhere. For a change of
-    who has a Role, there is no action, and `things` has the Role.
+    who has a Role, there is no action, the subject is a group, and `things` has the Role. `until`
+    is the last day of an agent's scope before and after, where that is what changes.
     """
 
     gains: bool
@@ -36,21 +38,29 @@ class PermissionChange:
     actions: tuple[str, ...]
     things: tuple[str, ...]
     places: tuple[Place, ...] = ()
+    until: tuple[date, date] | None = None
 
     @property
     def who(self) -> str:
-        return f"group {self.subject}" if not self.actions else in_words(self.subject)
+        is_group = not self.actions and self.until is None
+        return f"group {self.subject}" if is_group else in_words(self.subject)
 
     @property
     def what(self) -> str:
         """What is gained or lost, without who."""
+        if self.until is not None:
+            before, after = sorted(day.isoformat() for day in self.until)
+            return f"what its scope lists, from {before} to {after}"
         if not self.actions:
-            return f"role {self.things[0]}"
+            return f"Role {self.things[0]}"
         where = f" in {_some(_places_in_words(self.places))}" if self.places else ""
         return f"{_joined(self.actions)} on {_some(self.things)}{where}"
 
     @property
     def sentence(self) -> str:
+        if self.until is not None:
+            verb = "may now do" if self.gains else "may no longer do"
+            return f"{self.who} {verb} {self.what}"
         if not self.actions:
             return f"{self.who} {'now has' if self.gains else 'no longer has'} {self.what}"
         return f"{self.who} {'may now' if self.gains else 'may no longer'} {self.what}"
@@ -88,6 +98,7 @@ def _changes(has: Permissions, lacks: Permissions, *, gains: bool) -> tuple[Perm
         *_of_members(has, lacks, gains=gains),
         *_of_models(has, lacks, gains=gains),
         *_of_resources(has, lacks, gains=gains),
+        *_of_days(has, lacks, gains=gains),
     )
     return tuple(sorted(found, key=lambda c: (c.subject, c.things, c.actions, c.places)))
 
@@ -95,6 +106,15 @@ def _changes(has: Permissions, lacks: Permissions, *, gains: bool) -> tuple[Perm
 def _of_members(has: Permissions, lacks: Permissions, *, gains: bool) -> Iterator[PermissionChange]:
     for role, groups in _only(has.members, lacks.members):
         yield from (PermissionChange(gains, group, (), (role,)) for group in groups)
+
+
+def _of_days(has: Permissions, lacks: Permissions, *, gains: bool) -> Iterator[PermissionChange]:
+    """Scopes that hold longer on the one side."""
+    for name, last in has.ends.items():
+        other = lacks.ends.get(name)
+        if other is not None and last > other:
+            days = (other, last) if gains else (last, other)
+            yield PermissionChange(gains, agent_subject(name), (), (), until=days)
 
 
 def _of_models(has: Permissions, lacks: Permissions, *, gains: bool) -> Iterator[PermissionChange]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from fnmatch import fnmatchcase
 from functools import cache
@@ -47,6 +47,8 @@ class Permissions:
     """The versions, written MODEL@VERSION."""
     resources: Mapping[OnResources, frozenset[Place]]
     members: Mapping[str, frozenset[str]]
+    ends: Mapping[str, date] = field(default_factory=dict)
+    """The last day of each agent's scope."""
 
     def on_models(self) -> Iterator[tuple[str, ModelAction, str]]:
         """Each single permission: subject, action and MODEL@VERSION."""
@@ -79,6 +81,7 @@ def permissions(policy: AccessPolicy, today: date) -> Permissions:
         models={right: versions for right, versions in models.items() if versions},
         resources={right: places for right, places in resources.items() if places},
         members={name: frozenset(role.spec.groups) for name, role in policy.roles.items()},
+        ends={name: scope.spec.expires for name, scope in policy.agents.items()},
     )
 
 

@@ -15,6 +15,9 @@ AGENT_PREFIX: Final = "agent/"
 AGENT_NAMESPACES: Final = "agent-"
 """Before the name of an agent: the namespace that it has for itself."""
 
+SUBJECT_UNITS: Final = ("role/", "agent/")
+"""How the names of the units begin that roles and agent scopes become."""
+
 
 def agent_subject(name: str) -> str:
     return f"{AGENT_PREFIX}{name}"
@@ -37,4 +40,4 @@ def agent_username(name: str) -> str:
 def in_words(subject: str) -> str:
     """The subject at the beginning of a sentence."""
     agent = agent_name(subject)
-    return f"role {subject}" if agent is None else f"agent {agent}"
+    return f"Role {subject}" if agent is None else f"agent {agent}"

@@ -4,24 +4,29 @@ Separate from the order of waves, which only asks whether access is given at all
 sentence names who, what and where; and a change of access that has no better sentence still has one
 that says which object to read.
 
-Objects of RBAC act as soon as they are applied. Roles, agent scopes and the access of model
-versions are declarations; where they do not act yet, the plan's notices say so.
+Objects of RBAC are told by what they say, roles and agent scopes by what follows from them and from
+the versions together, on the days on which scopes hold.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Final, NamedTuple, TypeAlias
 
 from reconciler.core.access.authentication import groups_claim
+from reconciler.core.access.differences import difference
+from reconciler.core.access.permissions import NOTHING, permissions
+from reconciler.core.access.subjects import agent_subject, in_words
 from reconciler.core.desired import DesiredState
 from reconciler.core.identifiers import ClusterName, ObjectKey
-from reconciler.core.kinds import AgentScope, Cluster, Model, Role
+from reconciler.core.kinds import AgentScope, Cluster
 from reconciler.core.manifests import JsonObject, JsonValue, Manifest, canonical_json
 from reconciler.core.statuses import part, parts
 
 _RBAC: Final = "rbac.authorization.k8s.io"
+_WHILE_SCOPES_HOLD: Final = date.min
 _BINDINGS: Final = frozenset({"RoleBinding", "ClusterRoleBinding"})
 
 
@@ -44,16 +49,16 @@ def access_changes(
     after: DesiredState,
     objects: Iterable[ChangedObject],
 ) -> tuple[AccessChange, ...]:
-    """What differs. `objects` are those that the commit changes, before and after."""
+    """What differs. `objects` are those that the commit changes, before and after, without those
+    that roles and agent scopes become: these are told by what they allow."""
     where: dict[tuple[bool, _Right], list[ClusterName]] = {}
     for cluster, old, new in objects:
         for found in _compared(_rights(old), _rights(new)):
             where.setdefault(found, []).append(cluster)
     told = [(found, tuple(sorted(clusters))) for found, clusters in where.items()]
     told += [(found, ()) for found in _compared(_declared(before), _declared(after))]
-    # A restriction that goes gives what it denied.
-    told += [(found, ()) for found in _compared(_denied(after), _denied(before))]
-    return _sentences(told)
+    changes = (*_sentences(told), *_effective(before, after))
+    return tuple(sorted(changes, key=lambda c: (not c.gains, c.who, c.what, c.clusters)))
 
 
 class _Right(NamedTuple):
@@ -71,7 +76,7 @@ _Rights: TypeAlias = "Mapping[_Right, None]"
 def _sentences(
     told: Iterable[tuple[tuple[bool, _Right], tuple[ClusterName, ...]]],
 ) -> tuple[AccessChange, ...]:
-    """What one has to say of the same thing together, what is given before what is taken."""
+    """What one has to say of the same thing together."""
     actions: dict[AccessChange, list[str]] = {}
     for (gains, right), clusters in told:
         change = AccessChange(gains, right.who, right.on, clusters)
@@ -82,7 +87,7 @@ def _sentences(
         else change
         for change, found in actions.items()
     ]
-    return tuple(sorted(changes, key=lambda c: (not c.gains, c.who, c.what, c.clusters)))
+    return tuple(changes)
 
 
 def _compared(old: _Rights, new: _Rights) -> Iterator[tuple[bool, _Right]]:
@@ -142,69 +147,31 @@ def _names(value: JsonValue) -> list[str]:
 
 
 def _declared(state: DesiredState | None) -> _Rights:
+    """What agents may have besides models, and who may sign in."""
     if state is None:
         return {}
-    roles = (right for name, role in state.roles.items() for right in _of_role(name, role))
     agents = (right for name, agent in state.agents.items() for right in _of_agent(name, agent))
-    models = (right for model in state.models.values() for right in _of_model(model))
     people = (right for cluster in state.clusters.values() for right in _of_cluster(cluster))
-    return dict.fromkeys((*roles, *agents, *models, *people))
-
-
-def _denied(state: DesiredState | None) -> _Rights:
-    """What roles take away again from what their rules allow."""
-    roles = state.roles.items() if state else ()
-    return dict.fromkeys(
-        _Right(group, action, f"models with {_labels(restriction.labels)}")
-        for name, role in roles
-        for group in _groups(name, role)
-        for restriction in role.spec.unless
-        for action in restriction.actions
-    )
-
-
-def _groups(name: str, role: Role) -> list[str]:
-    return [f"group {group} (Role {name})" for group in role.spec.groups]
-
-
-def _labels(labels: Mapping[str, str]) -> str:
-    return ", ".join(f"{key}={value}" for key, value in sorted(labels.items()))
-
-
-def _of_role(name: str, role: Role) -> Iterator[_Right]:
-    for rule in role.spec.allow:
-        if rule.models is not None:
-            thing = f"models with {_labels(rule.models.labels)}"
-            found = [(str(action), thing) for action in rule.actions]
-        else:
-            where = f"in namespaces {', '.join(rule.namespaces)}"
-            found = [
-                (str(verb), f"{thing} {where}") for thing in rule.resources for verb in rule.verbs
-            ]
-        for group in _groups(name, role):
-            yield from (_Right(group, action, thing) for action, thing in found)
+    return dict.fromkeys((*agents, *people))
 
 
 def _of_agent(name: str, agent: AgentScope) -> Iterator[_Right]:
-    who = f"agent {name}"
-    for scoped in agent.spec.models:
-        for version in scoped.versions:
-            for action in scoped.actions:
-                yield _Right(who, action, f"{scoped.model}@{version}")
+    who = in_words(agent_subject(name))
     for tool in agent.spec.tools:
         yield _Right(who, "", f"tool {tool.server}/{tool.name}")
     for secret in agent.spec.secrets:
         yield _Right(who, "", f"secrets {secret}")
     for target in agent.spec.egress:
         yield _Right(who, "", f"connections to {target}")
+    yield _Right(who, "", f"tokens for {agent.spec.token.audience}")
 
 
-def _of_model(model: Model) -> Iterator[_Right]:
-    for version in model.spec.versions:
-        given = version.access
-        for action, principals in (("infer", given.inference), ("retrain", given.retraining)):
-            for principal in principals:
-                yield _Right(str(principal), action, f"{model.name}@{version.name}")
+def _effective(before: DesiredState | None, after: DesiredState) -> Iterator[AccessChange]:
+    """What follows from roles, agent scopes and model versions together."""
+    old = permissions(before.access, _WHILE_SCOPES_HOLD) if before else NOTHING
+    found = difference(old, permissions(after.access, _WHILE_SCOPES_HOLD))
+    for change in (*found.gained, *found.lost):
+        yield AccessChange(change.gains, change.who, change.what)
 
 
 def _of_cluster(cluster: Cluster) -> Iterator[_Right]:

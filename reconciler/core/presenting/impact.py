@@ -23,6 +23,7 @@ from datetime import timedelta
 from enum import IntEnum
 from typing import Final
 
+from reconciler.core.access.subjects import SUBJECT_UNITS
 from reconciler.core.desired import DesiredState, Unit
 from reconciler.core.identifiers import ClusterName, ObjectKey, UnitName
 from reconciler.core.kinds.repository import STATEFUL_KINDS, kind_name
@@ -181,6 +182,8 @@ def _objects(units: list[_Pair]) -> Iterator[ChangedObject]:
     for old, new in units:
         found = new or old
         assert found is not None, "a unit is in one of the states"
+        if found.name.startswith(SUBJECT_UNITS):
+            continue
         one, other = (unit.manifests if unit else {} for unit in (old, new))
         for key in sorted({*one, *other}):
             if one.get(key) != other.get(key):
