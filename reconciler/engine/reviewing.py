@@ -43,6 +43,9 @@ ATTENDED_PER_LOOK = 20
 """Change requests whose reviews and comments are asked for at each look, in turn: forges count
 requests. Those that a webhook hints at are looked at besides."""
 
+MOST_OVER = 50
+"""Change requests that are kept in memory after their end."""
+
 RESTART_SECONDS = 30.0
 """After a bug."""
 
@@ -184,8 +187,15 @@ class Reviewer:
             await self._leave(self._cases[number])
         for case in await self._attended(hinted):
             await self._unless_trouble(self._attend(case))
+        self._forget()
         await self._unless_trouble(self._queue.look(self._base, self._cases, self._plan_now))
         await self._unless_trouble(self._progress.tell(self._cases))
+
+    def _forget(self) -> None:
+        """Of those that are over, only the newest stay, with their plans, for people to look at."""
+        over = sorted(number for number, case in self._cases.items() if case.record.done)
+        for number in over[:-MOST_OVER]:
+            del self._cases[number]
 
     async def _unless_trouble(self, work: Awaitable[None]) -> None:
         """One change request that cannot be looked at keeps no other waiting."""
@@ -222,7 +232,7 @@ class Reviewer:
             await self._cancel(case)
             check, case.check, case.reviewed = case.check, None, None
             if check is not None:
-                await self._presenter.abandon(check)
+                await self._unless_trouble(self._presenter.abandon(check))
         self._plan_when_due(case, marks)
 
     async def _leave(self, case: Case) -> None:
@@ -241,7 +251,9 @@ class Reviewer:
             with suppress(Terminal):
                 pull = await self._forge.pull_request(number)
                 if pull.base_branch == self._options.branch:
-                    self._cases[number] = Case(pull, await self._record(number))
+                    case = self._cases[number] = Case(pull, await self._record(number))
+                    if not pull.open and case.record.merged is None:
+                        await self._presenter.keep(case, done=True)
         turn = [n for n, case in self._cases.items() if not case.record.done]
         start = self._next_attended % max(1, len(turn))
         due = (turn[start:] + turn[:start])[:ATTENDED_PER_LOOK]
@@ -259,7 +271,8 @@ class Reviewer:
         if case.planning or not case.pull.open:
             return
         async with case.lock:
-            if (await self._presenter.attend(case) or answered) and case.reviewed is not None:
+            changed = await self._presenter.attend(case)
+            if (changed or answered or case.unshown) and case.reviewed is not None:
                 await self._presenter.show(case)
 
     # Planning

@@ -31,7 +31,10 @@ class Ground:
 
 @dataclass(eq=False)
 class Case:
-    """One change request. `ground` is that of the plan which is being made or was made last."""
+    """One change request. `ground` is that of the plan which is being made or was made last.
+
+    `unshown` while what is known has not got to the forge whole.
+    """
 
     pull: PullRequest
     record: ReviewRecord
@@ -45,6 +48,7 @@ class Case:
     body: str = ""
     answers: tuple[str, ...] = ()
     failures: int = 0
+    unshown: bool = False
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property

@@ -219,7 +219,7 @@ class Commander:
     async def _revert(self, case: Case, comment: Comment, revision: str) -> str:
         if self._publisher is None:
             return NO_RIGHT
-        sha = case.record.merged if not revision else None
+        sha = None if revision else case.record.merged or case.pull.merged
         if sha is None and not revision:
             return "this was not merged; name the commit: `/fairlead revert SHA`"
         head = await self._proposals.fetch()

@@ -73,6 +73,7 @@ class Presenter:
         """Comment, record and check of what was found out. Call it with the case's lock held."""
         reviewed, record = case.reviewed, case.record
         assert reviewed is not None, "there is something to show"
+        case.unshown = True
         case.consent = reviewed.consent(record.approvals, author=case.pull.author)
         case.judgement = judged(reviewed, case.consent)
         case.asked = request_of(
@@ -99,6 +100,7 @@ class Presenter:
                 commit=reviewed.key.head,
             ),
         )
+        case.unshown = False
         return case.judgement
 
     async def attend(self, case: Case) -> bool:

@@ -11,6 +11,7 @@ from reconciler.core.errors import Forbidden, Unavailable
 from reconciler.core.identifiers import CommitSha
 from reconciler.core.reviewed import pull_ref
 from tests.engine.world import config_map, deployment
+from tests.reviewing.test_approvals import OWNED, fairlead_role
 from tests.reviewing.world import ReviewWorld
 
 pytestmark = pytest.mark.looptime
@@ -71,6 +72,31 @@ async def test_a_pull_request_makes_the_engine_watch_nothing() -> None:
         kinds = {live.key.kind for live in observer}
         assert kinds == {"ConfigMap"}
         assert observer.unwatched(engine.reconciler.accepted.units.popitem()[1].types) == set()  # type: ignore[union-attr]
+
+
+async def test_a_check_that_could_not_be_put_is_put_later() -> None:
+    world = ReviewWorld()
+    roles = {f"roles/{name}.yaml": fairlead_role(name) for name in ("owner", "security")}
+    world.start_repository({"apps/a/one.yaml": config_map("one"), **roles}, extra=OWNED)
+    async with world.both() as (_, reviewer):
+        number = world.open()
+        reviewer.hint()
+        await world.until_state(number, CheckState.WAITING)
+        await asyncio.sleep(1.0)
+        real = world.forge.put_comment
+        failed = []
+
+        async def put_comment(number: int, body: str, *, known: int | None) -> int:
+            if not failed:
+                failed.append(body)
+                raise Unavailable("the forge is away")
+            return await real(number, body, known=known)
+
+        world.forge.put_comment = put_comment  # type: ignore[method-assign]
+        world.approve(number)
+        reviewer.hint(number)
+        await world.until_state(number, CheckState.SUCCESS)
+        assert len(failed) == 1
 
 
 async def test_a_placeholder_stands_before_the_plan_is_made() -> None:

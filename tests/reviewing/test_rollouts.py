@@ -116,6 +116,24 @@ async def test_revert_opens_the_pull_request_that_undoes_it() -> None:
         assert "ada" in world.repository.line(head)[0].message
 
 
+async def test_revert_is_obeyed_on_one_that_was_merged_long_ago() -> None:
+    world = started()
+    async with world.both() as (_, reviewer):
+        number, commit = await merged(world, reviewer)
+        await world.until(lambda: DeploymentState.SUCCESS in stands(world, commit))
+        await asyncio.sleep(3600)
+        await world.until(lambda: reviewer._cases[number].record.done)
+    world.store._reviews.clear()
+    async with world.running() as engine, world.reviewing(engine) as reviewer:
+        await world.settled(reviewer)
+        world.forge.say(number, "ada", "/fairlead revert")
+        await world.settled(reviewer)
+        assert world.publisher.branches == {}
+        world.forge.say(number, "ada", "/fairlead revert")
+        reviewer.hint(number)
+        await world.until(lambda: len(world.publisher.branches) == 1)
+
+
 @pytest.mark.parametrize("who", ["mallory", "nobody"])
 async def test_s17_a_command_of_somebody_without_the_right_does_nothing(who: str) -> None:
     world = started()
