@@ -77,7 +77,8 @@ def test_a_group_of_the_merge_queue_hints_at_its_reference() -> None:
 
 def test_only_the_button_of_a_check_is_a_hint() -> None:
     run = {"pull_requests": [{"number": 7}]}
-    assert hint("check_run", {"action": "rerequested", "check_run": run}) == Hint(number=7, again=True)
+    pressed = {"action": "rerequested", "check_run": run}
+    assert hint("check_run", pressed) == Hint(number=7, again=True)
     assert hint("check_run", {"action": "created", "check_run": run}) is None
     assert hint("check_suite", {"action": "rerequested", "check_suite": {}}) == Hint(again=True)
 
