@@ -7,6 +7,12 @@ from __future__ import annotations
 
 import click
 
+from reconciler.surfaces.access_questions import (
+    diff_command,
+    explain_command,
+    what_can_command,
+    who_can_command,
+)
 from reconciler.surfaces.authentication_command import authentication_command
 
 
@@ -15,4 +21,11 @@ def access_group() -> None:
     """See who may do what, and how it is enforced."""
 
 
-access_group.add_command(authentication_command)
+for command in (
+    authentication_command,
+    diff_command,
+    explain_command,
+    what_can_command,
+    who_can_command,
+):
+    access_group.add_command(command)

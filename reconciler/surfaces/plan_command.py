@@ -22,9 +22,10 @@ import orjson
 from reconciler.core.identifiers import ClusterName, CommitSha, short
 from reconciler.core.manifests import JsonObject
 from reconciler.core.plans import Plan
+from reconciler.core.presenting.access_changes import AccessChange
 from reconciler.core.presenting.comment_facts import Request
 from reconciler.core.presenting.comment_notes import unplanned_comment
-from reconciler.core.presenting.impact import impact
+from reconciler.core.presenting.impact import impact, state_access_changes
 from reconciler.core.presenting.lines import Tone, line, piece, plural
 from reconciler.core.presenting.plan_comment import plan_comment
 from reconciler.core.presenting.plan_text import intent_lines, plan_lines
@@ -144,7 +145,15 @@ def _print(survey: Survey, view: PlanView | None, *, offline: bool) -> None:
         text = f"REFUSED: commit {short(survey.commit)} has {count}; nothing of it would be applied"
         print_lines([line(piece(text, Tone.BAD))])
     else:
-        print_lines(intent_lines(view) if offline else plan_lines(view))
+        access = _access(survey)
+        print_lines(intent_lines(view, access) if offline else plan_lines(view, access))
+
+
+def _access(survey: Survey) -> tuple[AccessChange, ...]:
+    """Who gains and who loses."""
+    if survey.after is None:
+        return ()
+    return state_access_changes(survey.before, survey.after)
 
 
 def _as_markdown(survey: Survey, view: PlanView | None, *, offline: bool) -> str:
@@ -166,6 +175,10 @@ def _as_json(survey: Survey, *, against: str) -> bytes:
         "digest": survey.plan.digest if survey.plan else None,
         "refused": survey.plan is None or survey.plan.refused,
         "problems": problems,
+        "access": [
+            {"gains": c.gains, "who": c.who, "what": c.what, "clusters": list(c.clusters)}
+            for c in _access(survey)
+        ],
         "plan": orjson.Fragment(_canonical(survey.plan)),
     }
     return orjson.dumps(envelope)

@@ -22,7 +22,7 @@ from reconciler.core.desired import DesiredState
 from reconciler.core.errors import Invalid
 from reconciler.core.identifiers import BlobId, CommitSha, DocumentPath
 from reconciler.core.manifests import JsonObject
-from reconciler.core.problems import Problem
+from reconciler.core.problems import Problem, printable
 from reconciler.ports import Repository
 from reconciler.surfaces.problem_reports import count_text, problem_json, problem_text
 from reconciler.surfaces.working_tree import WorkingTree
@@ -91,6 +91,15 @@ def valid_state(path: Path) -> DesiredState:
     validation = validate_directory(path)
     if validation.compilation is None:
         raise Invalid(f"{path} is not valid", hint=f"see what is wrong: fairlead validate {path}")
+    return validation.compilation.state
+
+
+async def valid_revision(tools: ValidateTools, path: Path, revision: str) -> DesiredState:
+    """What a commit declares. Raises Missing, and Invalid when it is not valid."""
+    validation = await validate_revision(tools, path, revision)
+    if validation.compilation is None:
+        hint = f"see what is wrong: fairlead validate {path} --commit {revision}"
+        raise Invalid(f"commit {printable(revision, limit=60)} is not valid", hint=hint)
     return validation.compilation.state
 
 

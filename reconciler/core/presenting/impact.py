@@ -131,12 +131,7 @@ def impact(
     plan: Plan, before: DesiredState | None, after: DesiredState, *, offline: bool = False
 ) -> Impact:
     """Weigh a plan. `before` is what is in force, `offline` whether no cluster was asked."""
-    changed = [
-        (before.units.get(place) if before else None, after.units.get(place))
-        for place in sorted({*(before.units if before else ()), *after.units})
-        if before is None or before.units.get(place) is not after.units.get(place)
-    ]
-    units = [(old, new) for old, new in changed if (old and old.digest) != (new and new.digest)]
+    units = _changed_units(before, after)
     rollouts = tuple(_rollouts(before, after))
     access = access_changes(before, after, _objects(units))
     old, new = (_needed(units, side) for side in (0, 1))
@@ -161,7 +156,23 @@ def impact(
     )
 
 
+def state_access_changes(
+    before: DesiredState | None, after: DesiredState
+) -> tuple[AccessChange, ...]:
+    """Who gains and who loses what between two states that commits declare."""
+    return access_changes(before, after, _objects(_changed_units(before, after)))
+
+
 _Pair = tuple[Unit | None, Unit | None]
+
+
+def _changed_units(before: DesiredState | None, after: DesiredState) -> list[_Pair]:
+    changed = [
+        (before.units.get(place) if before else None, after.units.get(place))
+        for place in sorted({*(before.units if before else ()), *after.units})
+        if before is None or before.units.get(place) is not after.units.get(place)
+    ]
+    return [(old, new) for old, new in changed if (old and old.digest) != (new and new.digest)]
 
 
 def _late(plan: Plan, units: list[_Pair]) -> int:

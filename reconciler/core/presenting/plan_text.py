@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from reconciler.core.identifiers import ClusterName, short
 from reconciler.core.plans import Action, WaitReason
+from reconciler.core.presenting.access_changes import AccessChange
 from reconciler.core.presenting.lines import Line, Piece, Tone, line, piece, plural
 from reconciler.core.presenting.plan_view import (
     ChangeView,
@@ -35,15 +36,15 @@ _SIGNS = {
 }
 
 
-def plan_lines(view: PlanView) -> Iterator[Line]:
-    """The plan from the verdict to the digest."""
+def plan_lines(view: PlanView, access: Sequence[AccessChange] = ()) -> Iterator[Line]:
+    """The plan from the verdict to the digest. `access` is who gains and who loses."""
     yield verdict(view)
-    yield from _body(view)
+    yield from _body(view, access)
     yield ()
     yield line(piece(f"plan {view.digest}", Tone.FAINT))
 
 
-def intent_lines(view: PlanView) -> Iterator[Line]:
+def intent_lines(view: PlanView, access: Sequence[AccessChange] = ()) -> Iterator[Line]:
     """The difference of two commits: no digest, because nobody can approve what no cluster saw."""
     if view.empty:
         yield line(piece("No changes: both commits declare the same", Tone.GOOD))
@@ -52,15 +53,18 @@ def intent_lines(view: PlanView) -> Iterator[Line]:
     yield line(
         piece("Declared otherwise; no cluster was asked, so conflicts and drift are unknown")
     )
-    yield from _body(view)
+    yield from _body(view, access)
 
 
-def _body(view: PlanView) -> Iterator[Line]:
+def _body(view: PlanView, access: Sequence[AccessChange]) -> Iterator[Line]:
     base = short(view.base) if view.base else "nothing accepted yet"
     yield line(
         piece(f"{view.repository}: {base} → {short(view.head)} · {_where(view)}", Tone.FAINT)
     )
     yield from _section("Refused, so nothing will be applied", Tone.BAD, _refusals(view))
+    for gains, title in ((True, "Gains access"), (False, "Loses access")):
+        told = (_access(change) for change in access if change.gains is gains)
+        yield from _section(title, Tone.WARNING if gains else Tone.STRONG, told)
     yield from _units(view.units)
     yield from _section(
         "Drift: differs in the cluster and will be put back, whatever the commit",
@@ -126,6 +130,11 @@ def _section(title: str, tone: Tone, lines: Iterable[Line]) -> Iterator[Line]:
         yield ()
         yield line(piece(title, tone))
         yield from found
+
+
+def _access(change: AccessChange) -> Line:
+    where = f" in {', '.join(change.clusters)}" if change.clusters else ""
+    return line(piece(change.who, Tone.STRONG), f": {change.what}{where}", indent=1)
 
 
 def _refusals(view: PlanView) -> Iterator[Line]:
