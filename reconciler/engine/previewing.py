@@ -22,6 +22,7 @@ from reconciler.core.manifests import (
     Manifest,
 )
 from reconciler.core.outstanding import Candidate, Outstanding
+from reconciler.core.ownership import PROVENANCE
 from reconciler.core.planning import Accepted, Preview, Rejected
 from reconciler.core.route_sharing import is_shared, last_applied, mark_of, shared
 from reconciler.core.snapshots import live_object
@@ -31,6 +32,9 @@ from reconciler.ports import Cluster
 CONCURRENCY = 16
 """Requests in flight per cluster. Measured with `make bench`: an API server on two cores answers
 no more requests per second above this, and each of them later."""
+
+_PROVENANCE_PATHS = frozenset(f".metadata.annotations.{name}" for name in PROVENANCE)
+"""Written at every apply and part of no manifest: who edits one must not keep us from writing."""
 
 MOST_CAUSES = 5
 """Causes that are told in words. A refused object may have hundreds."""
@@ -136,9 +140,14 @@ def _may_take(candidate: Candidate, conflict: Conflict) -> bool:
     annotations = cast(JsonObject, metadata.get("annotations") or {})
     if annotations.get(ON_CONFLICT_ANNOTATION) == "take-over":
         return True
-    previous = candidate.previous
-    return previous is not None and all(
-        declares(previous.body, cause.field) for cause in conflict.causes
+    return candidate.previous is not None and were_ours(candidate.previous, conflict)
+
+
+def were_ours(applied: Manifest, conflict: Conflict) -> bool:
+    """Whether we set all that others own now, with `applied`, or to say where it comes from."""
+    return all(
+        cause.field in _PROVENANCE_PATHS or declares(applied.body, cause.field)
+        for cause in conflict.causes
     )
 
 

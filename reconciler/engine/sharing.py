@@ -8,11 +8,9 @@ lost.
 from __future__ import annotations
 
 from reconciler.core.errors import Conflict, Outdated
-from reconciler.core.field_paths import declares
-from reconciler.core.ledger import Applied
 from reconciler.core.manifests import JsonObject
 from reconciler.core.plans import Change
-from reconciler.engine.previewing import object_to_apply
+from reconciler.engine.previewing import object_to_apply, were_ours
 from reconciler.engine.sessions import ClusterSession
 
 MERGES = 5
@@ -41,17 +39,11 @@ async def apply_shared(session: ClusterSession, change: Change) -> JsonObject:
                 raise
             live = await session.cluster.get(change.key, change.api_version)
         except Conflict as conflict:
-            if force or merge == MERGES or not was_ours(applied, conflict):
+            ours = applied is not None and were_ours(applied.manifest, conflict)
+            if force or merge == MERGES or not ours:
                 raise
             force = True
     raise AssertionError("the last attempt either returned or raised")
-
-
-def was_ours(applied: Applied | None, conflict: Conflict) -> bool:
-    """Whether all that others own now is what we applied before."""
-    return applied is not None and all(
-        declares(applied.manifest.body, cause.field) for cause in conflict.causes
-    )
 
 
 def _bound_to(live: JsonObject, body: JsonObject) -> JsonObject:

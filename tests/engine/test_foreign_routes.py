@@ -193,3 +193,19 @@ async def test_what_others_take_away_again_does_not_come_back() -> None:
         world.cluster.edit_as("kubectl-edit", ROUTE, change)
         await world.until(lambda: world.shares() == {"v2": 100})
         assert THEIRS not in world.all_rules()
+
+
+async def test_a_mark_that_somebody_edits_does_not_keep_a_failing_version() -> None:
+    world = RolloutWorld()
+    first = world.declare("v1")
+    async with world.running() as engine:
+        await world.until_applied(engine, first)
+        world.declare("v2")
+        await world.until(lambda: world.shares() == {"v1": 75, "v2": 25})
+
+        def change(body: Any) -> None:
+            body["metadata"]["annotations"]["fairlead.dev/backends"] = "x"
+
+        world.cluster.edit_as("kubectl-edit", ROUTE, change)
+        world.errors["v2"] = 0.6
+        await world.until(lambda: world.shares().get("v2", 0) == 0)
