@@ -211,6 +211,14 @@ def _serves_workloads(grant: Manifest) -> bool:
     )
 
 
+def binds(key: ObjectKey) -> bool:
+    """Whether it names a role or a policy that has to be there first, though in the same wave.
+
+    An API server looks at what is bound, unless whoever binds it may do everything.
+    """
+    return key.group in (_RBAC, _ADMISSION) and key.kind.endswith("Binding")
+
+
 def stepping_stone(before: Manifest | None, after: Manifest | None) -> Manifest | None:
     """What to apply while tightening when a change both takes and gives: what both states allow.
 

@@ -18,6 +18,7 @@ import stamina
 from reconciler.core.audit.records import AuditRecord, Phase, Reason, Verb
 from reconciler.core.errors import (
     FairleadError,
+    Invalid,
     LeadershipLost,
     Refused,
     Terminal,
@@ -28,6 +29,7 @@ from reconciler.core.errors import (
 from reconciler.core.identifiers import ClusterName, CommitSha, Digest, UnitName
 from reconciler.core.ledger import Applied, Entry, LedgerUpdate
 from reconciler.core.manifests import JsonObject
+from reconciler.core.ordering import binds
 from reconciler.core.plans import Action, Change
 from reconciler.core.route_sharing import is_shared
 from reconciler.core.snapshots import LiveObject, is_being_deleted, uid_of
@@ -48,6 +50,9 @@ DELETION_SECONDS = 60.0
 DELETION_AGAIN_SECONDS = 2.0
 """The same for an object that was being deleted before: a finalizer that nobody removes must not
 hold up every pass for a minute."""
+
+_UNSEEN_POLICY = "unable to get policy"
+"""kube-apiserver 1.36 of a binding whose policy is there, and not yet in its own cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +208,12 @@ class Performer:
         if is_shared(change.desired):
             return session.observer.absorb(await apply_shared(session, change))
         body = object_to_apply(change.desired, change.commit)
-        stored = await session.cluster.apply(body, dry_run=False, force=change.force)
+        try:
+            stored = await session.cluster.apply(body, dry_run=False, force=change.force)
+        except Invalid as error:
+            if binds(change.key) and _UNSEEN_POLICY in error.message:
+                raise Unavailable(f"the API server has not seen what {change.key} binds") from error
+            raise
         return session.observer.absorb(stored)
 
     async def _delete(self, session: ClusterSession, change: Change) -> None:
