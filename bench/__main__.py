@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 
+from bench.access import access_table, measure_access
 from bench.estate import Estate
 from bench.report import table
 from bench.reviews import ReviewBench, review_table
@@ -63,6 +64,7 @@ def bench(
     text = _estates(binaries, estates, rounds=rounds)
     if reviewed:
         text += f"\n{_reviews(binaries, reviewed, rounds=rounds)}"
+    text += f"\n{access_table(measure_access())}"
     if trials:
         text += f"\n{_rollouts(binaries, trials=trials)}"
     click.echo(text)
