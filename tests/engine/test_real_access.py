@@ -161,3 +161,43 @@ async def test_a_removed_agent_leaves_nothing(world: AsDaemon) -> None:
         await world.until_applied(engine, world.push(gone))
         home = ObjectKey("", "Namespace", "", f"agent-{world.agent}")
         assert await world.real.get(home, "v1") is None
+
+
+async def test_a_role_gives_nothing_that_the_daemon_has_not(world: AsDaemon) -> None:
+    first = world.start_repository(world.files(listed="owner"))
+    greedy = b"""\
+apiVersion: fairlead.dev/v1alpha1
+kind: Role
+metadata: {name: greedy}
+spec:
+  groups: [owners]
+  allow: [{resources: [jobs, pods/exec], verbs: [create], namespaces: [team-*]}]
+"""
+    async with world.running() as engine:
+        await world.until_applied(engine, first)
+        await world.until_refused(engine, world.push({"greedy.yaml": greedy}))
+        assert "fairlead:role:greedy" in engine.books.position.explanation
+        assert "attempting to grant RBAC permissions" in engine.books.position.explanation
+        case = Case("owners", "create", "", "pods/exec", world.team)
+        assert not (await answers(world.real.connection, [case]))[case]
+
+
+async def test_an_agent_mints_no_tokens_and_grants_nothing(world: AsDaemon) -> None:
+    first = world.start_repository(world.files(listed=f"agent/{world.agent}, owner"))
+    agent, rbac = f"agent/{world.agent}", "rbac.authorization.k8s.io"
+    async with world.running() as engine:
+        await world.until_applied(engine, first)
+        cases = [
+            Case(agent, verb, group, resource, namespace)
+            for namespace in (f"agent-{world.agent}", world.team, "kube-system")
+            for verb in ("create", "patch", "delete", "bind", "escalate", "impersonate")
+            for group, resource in (
+                ("", "serviceaccounts/token"),
+                ("", "serviceaccounts"),
+                ("", "secrets"),
+                (rbac, "roles"),
+                (rbac, "rolebindings"),
+                ("admissionregistration.k8s.io", "validatingadmissionpolicybindings"),
+            )
+        ]
+        assert not any((await answers(world.real.connection, cases)).values())
