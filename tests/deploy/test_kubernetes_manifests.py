@@ -13,14 +13,17 @@ import yaml
 from reconciler.adapters.clocks import SystemClock
 from reconciler.adapters.cluster_credentials import Kubeconfig
 from reconciler.adapters.cluster_kubernetes import KubernetesCluster
+from reconciler.core.desired import DesiredState
 from reconciler.core.errors import Forbidden, Invalid
 from reconciler.core.identifiers import ClusterName
+from reconciler.core.kinds import API_GROUP
 from reconciler.core.manifests import Manifest
 from reconciler.core.ordering import Wave, wave_of
 from reconciler.core.rights import excessive_rights
 from reconciler.sandbox import Components, ControlPlane
 from reconciler.settings_loading import load_settings
-from reconciler.surfaces.validate_command import validate_directory
+from reconciler.surfaces.validate_command import valid_state
+from tests.access.real import Case, disagreements
 from tests.conftest import binaries_for
 
 ROOT = Path(__file__).parents[2]
@@ -112,16 +115,34 @@ async def test_the_daemon_finds_its_rights_not_excessive(daemon: KubernetesClust
 async def test_the_daemon_may_apply_the_whole_example_repository(
     daemon: KubernetesCluster, administrator: KubernetesCluster
 ) -> None:
-    compilation = validate_directory(ROOT / "example-repo").compilation
-    assert compilation is not None
+    state = valid_state(ROOT / "example-repo")
     manifests = {
         manifest.key: manifest
-        for unit in compilation.state.units.values()
+        for unit in state.units.values()
         for manifest in unit.manifests.values()
     }
     # For good: a binding cannot be tried before its role or its policy is there.
     for manifest in sorted(manifests.values(), key=order):
         await until_accepted(daemon, manifest.body)
+    claims = dict(claimed(state))
+    assert set(claims.values()) == {True, False}
+    assert await disagreements(administrator.connection, claims) == []
+
+
+def claimed(state: DesiredState) -> Iterator[tuple[Case, bool]]:
+    """What the tests in the documents expect, wherever the model runs."""
+    subjects = [
+        *((group, role.spec.tests) for role in state.roles.values() for group in role.spec.groups),
+        *((f"agent/{name}", agent.spec.tests) for name, agent in state.agents.items()),
+    ]
+    for subject, tests in subjects:
+        for test in tests:
+            resource = f"modelversions/{test.can}"
+            for rollout in state.rollouts.values():
+                if rollout.spec.model == test.model.partition("@")[0]:
+                    where = rollout.spec.namespace
+                    case = Case(subject, "create", API_GROUP, resource, where, test.model)
+                    yield case, test.expect == "allowed"
 
 
 def order(manifest: Manifest) -> tuple[Wave, bool]:
