@@ -130,7 +130,7 @@ async def test_a_model_shows_versions_where_they_run_metadata_access_and_history
     assert "serves two all requests" in text
     assert "evaluation.auc 0.94" in text
     assert "retrain ml-researcher" in text
-    assert "Declared, not enforced yet" in text
+    assert "Each of them as far as its role or scope allows it" in text
     assert "new commit" in text
 
 
@@ -163,11 +163,11 @@ async def test_a_prompt_shows_its_texts_as_they_are() -> None:
     assert hidden == 404
 
 
-async def test_roles_and_agents_say_that_they_are_not_enforced_yet() -> None:
+async def test_roles_and_agents_say_what_they_allow() -> None:
     world = PageWorld()
     async with world.settled():
         text = await world.text("/access")
-    assert "Declared, not enforced yet" in text
+    assert "counts where a version of the model lists it, too" in text
     assert "May not retrain models with tier: restricted" in text
     assert "Token 10m for fairlead-gateway" in text
     assert "Seconds a call 30" in text
