@@ -183,12 +183,18 @@ def _wave_of_deletion(kind: Type) -> Wave:
 def _wave_of_access(kind: Type, before: Manifest | None, after: Manifest) -> Wave:
     if before is None:
         if kind not in _GRANTS:
-            return Wave.TIGHTENING
+            return Wave.CONFIGURATION if _reads_parameters(after) else Wave.TIGHTENING
         return Wave.CONFIGURATION if _serves_workloads(after) else Wave.WIDENING
     if kind not in _DIRECTIONS:
         return Wave.WIDENING if kind in _GRANTS else Wave.TIGHTENING
     direction = _DIRECTIONS[kind](before.body, after.body)
     return Wave.WIDENING if direction.gives else Wave.TIGHTENING
+
+
+def _reads_parameters(restriction: Manifest) -> bool:
+    """Whether it refuses everything, our own writes too, until its ConfigMap is there."""
+    spec = restriction.body.get("spec")
+    return binds(restriction.key) and isinstance(spec, dict) and "paramRef" in spec
 
 
 def _serves_workloads(grant: Manifest) -> bool:

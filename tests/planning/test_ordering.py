@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.core.identifiers import DocumentPath, ObjectKey
 from reconciler.core.manifests import JsonObject, Manifest, Source, manifest_of
-from reconciler.core.ordering import Wave, deletion_order, stepping_stone, wave_of
+from reconciler.core.ordering import Wave, binds, deletion_order, stepping_stone, wave_of
 from reconciler.core.problems import Span
 
 RBAC = "rbac.authorization.k8s.io/v1"
@@ -127,6 +127,25 @@ def test_a_role_that_others_take_in_gives_at_once_and_waits() -> None:
     label = {"rbac.authorization.k8s.io/aggregate-to-view": "true"}
     taken_in = manifest(RBAC, "ClusterRole", metadata={"name": "x", "labels": label})
     assert change(None, taken_in) is Wave.WIDENING
+
+
+def test_a_restriction_waits_for_its_parameters() -> None:
+    admission, kind = "admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding"
+    parameters = {"name": "x", "namespace": "y", "parameterNotFoundAction": "Deny"}
+    bare = manifest(admission, kind, spec={"policyName": "p"})
+    reading = manifest(admission, kind, spec={"policyName": "p", "paramRef": parameters})
+    assert change(None, bare) is Wave.TIGHTENING
+    assert change(None, reading) is Wave.CONFIGURATION
+
+
+@pytest.mark.parametrize(
+    ("group", "bound"),
+    [(RBAC, "Role"), ("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy")],
+)
+def test_what_binds_is_told_from_what_is_bound(group: str, bound: str) -> None:
+    assert not binds(manifest(group, bound).key)
+    assert binds(manifest(group, f"{bound}Binding").key)
+    assert not binds(manifest("example.com/v1", f"{bound}Binding").key)
 
 
 def test_a_service_moves_to_other_pods_only_when_they_are_healthy() -> None:
