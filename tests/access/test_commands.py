@@ -11,8 +11,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from reconciler.surfaces.access_commands import access_group
+from reconciler.surfaces.plan_command import plan_command
+from reconciler.wiring.reading import plan_tools
 from reconciler.wiring.validating import validate_tools
 
+DETECTOR, BOT = "models/risk/fraud-detector", "access/agents/eval-bot"
 EXAMPLE = Path(__file__).parents[2] / "example-repo"
 
 
@@ -66,25 +69,30 @@ def test_an_answer_says_why(words: tuple[str, ...], code: int, beginning: str) -
     assert (result.exit_code, result.output[: len(beginning)]) == (code, beginning)
 
 
-def test_who_gains_and_who_loses_between_two_commits(tmp_path: Path) -> None:
-    clone = tmp_path / "clone"
-    shutil.copytree(EXAMPLE, clone)
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """With a commit that takes the use of a model from an agent; `before` is the one before."""
+    directory = tmp_path / "clone"
+    shutil.copytree(EXAMPLE, directory)
 
     def git(*words: str) -> None:
         who = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
-        subprocess.run(["git", "-C", str(clone), *who, *words], check=True, capture_output=True)
+        subprocess.run(["git", "-C", str(directory), *who, *words], check=True, capture_output=True)
 
     git("init", "-q", "-b", "main")
     git("add", ".")
     git("commit", "-qm", "first")
     git("branch", "before")
-    model = clone / "models/risk/fraud-detector.yaml"
-    text = model.read_text()
-    narrower = text.replace("[product-owner, agent/eval-bot]", "[product-owner]")
-    scope = clone / "access/agents/eval-bot.yaml"
+    model, scope = (directory / f"{name}.yaml" for name in (DETECTOR, BOT))
+    model.write_text(
+        model.read_text().replace("[product-owner, agent/eval-bot]", "[product-owner]")
+    )
     scope.write_text(scope.read_text().replace("v3, expect: allowed", "v3, expect: denied"))
-    model.write_text(narrower)
     git("commit", "-qam", "second")
+    return directory
+
+
+def test_who_gains_and_who_loses_between_two_commits(clone: Path) -> None:
     assert ask("diff", "before", "main", directory=clone).output == (
         "- agent eval-bot may no longer infer on fraud-detector@v2 and fraud-detector@v3\n"
     )
@@ -93,3 +101,20 @@ def test_who_gains_and_who_loses_between_two_commits(tmp_path: Path) -> None:
     assert ask("diff", "main", "main", directory=clone).output == "nobody gains or loses access\n"
     asked = ("who-can", "infer", "fraud-detector@v3", "--commit", "before")
     assert "agent eval-bot" in ask(*asked, directory=clone).output
+
+
+def test_the_plan_says_who_gains_and_who_loses(clone: Path) -> None:
+    words = ["--repo", str(clone), "--base", "before", "--head", "main"]
+    text = CliRunner().invoke(plan_command, words, obj=plan_tools()).output
+    sentence = "agent eval-bot: infer on fraud-detector@v2 and fraud-detector@v3"
+    assert f"Loses access\n  {sentence}\n" in text
+    assert "Gains access" not in text
+    told = json.loads(CliRunner().invoke(plan_command, [*words, "--json"], obj=plan_tools()).output)
+    assert told["access"] == [
+        {
+            "gains": False,
+            "who": "agent eval-bot",
+            "what": "infer on fraud-detector@v2 and fraud-detector@v3",
+            "clusters": [],
+        }
+    ]
