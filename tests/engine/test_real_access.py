@@ -55,7 +55,16 @@ class AsDaemon(OnRealCluster):
                     "apiGroups": [""],
                     "resources": ["namespaces"],
                     "verbs": ["create", "patch", "delete"],
-                }
+                },
+                {
+                    # In deploy/ they are named after another repository.
+                    "apiGroups": ["admissionregistration.k8s.io"],
+                    "resources": [
+                        "validatingadmissionpolicies",
+                        "validatingadmissionpolicybindings",
+                    ],
+                    "verbs": ["create", "patch", "delete"],
+                },
             ],
         }
         await self.real.apply(made, dry_run=False)
