@@ -251,25 +251,30 @@ class Page:
         return answer
 
     async def proof(self, request: Request) -> Response:
-        viewer = await self._authorize(request)
-        if isinstance(viewer, Response):
-            return viewer
-        try:
-            text = await self._audit.proof(self._ask(request, viewer))
-        except FairleadError as error:
-            return self._drawn(request, viewer, _failure(error), live=False)
-        return Response(text, media_type="text/plain")
+        async def answer(ask: Ask) -> Response:
+            return Response(await self._audit.proof(ask), media_type="text/plain")
+
+        return await self._plain(request, answer)
 
     async def export(self, request: Request) -> Response:
+        async def answer(ask: Ask) -> Response:
+            lines = await self._audit.export(ask)
+            headers = {"Content-Disposition": 'attachment; filename="fairlead-audit.jsonl"'}
+            return StreamingResponse(lines, media_type="application/jsonl", headers=headers)
+
+        return await self._plain(request, answer)
+
+    async def _plain(
+        self, request: Request, answer: Callable[[Ask], Awaitable[Response]]
+    ) -> Response:
+        """What is no page, or a page that says why it is not there."""
         viewer = await self._authorize(request)
         if isinstance(viewer, Response):
             return viewer
         try:
-            lines = await self._audit.export(self._ask(request, viewer))
+            return await answer(self._ask(request, viewer))
         except FairleadError as error:
             return self._drawn(request, viewer, _failure(error), live=False)
-        headers = {"Content-Disposition": 'attachment; filename="fairlead-audit.jsonl"'}
-        return StreamingResponse(lines, media_type="application/jsonl", headers=headers)
 
 
 _BUG = {
