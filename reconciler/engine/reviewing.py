@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import replace
 from typing import Protocol
@@ -181,8 +182,9 @@ class Reviewer:
         found = await self._forge.pull_requests()
         marks = self._surveyor.marks() if found else {}
         pulls = {p.number: p for p in found if p.base_branch == self._options.branch}
+        records = await self._records(pulls.keys() - self._cases.keys())
         for pull in pulls.values():
-            await self._meet(pull, marks)
+            await self._meet(pull, records, marks)
         for number in [n for n, case in self._cases.items() if case.pull.open and n not in pulls]:
             await self._leave(self._cases[number])
         for case in await self._attended(hinted):
@@ -212,14 +214,21 @@ class Reviewer:
                     pull = await self._forge.pull_request(record.number)
                     self._cases[record.number] = Case(pull, record)
 
-    async def _record(self, number: int) -> ReviewRecord:
-        known = {record.number: record for record in await self._presenter.records()}
-        return known.get(number, ReviewRecord(number))
+    async def _records(self, numbers: AbstractSet[int]) -> Mapping[int, ReviewRecord]:
+        """What is remembered of each, by one look at the store for all of them."""
+        found = await self._presenter.records() if numbers else ()
+        known = {record.number: record for record in found}
+        return {number: known.get(number, ReviewRecord(number)) for number in numbers}
 
-    async def _meet(self, pull: PullRequest, marks: Mapping[ClusterName, Digest]) -> None:
+    async def _meet(
+        self,
+        pull: PullRequest,
+        records: Mapping[int, ReviewRecord],
+        marks: Mapping[ClusterName, Digest],
+    ) -> None:
         case = self._cases.get(pull.number)
         if case is None:
-            case = self._cases[pull.number] = Case(pull, await self._record(pull.number))
+            case = self._cases[pull.number] = Case(pull, records[pull.number])
         if case.record.done:
             # It was closed and opened again.
             await self._presenter.keep(case, done=False)
@@ -246,12 +255,14 @@ class Reviewer:
         await self._presenter.keep(case, merged=merged, done=merged is None)
 
     async def _attended(self, hinted: set[int]) -> list[Case]:
-        for number in hinted - self._cases.keys():
+        strange = hinted - self._cases.keys()
+        records = await self._records(strange)
+        for number in strange:
             # Such as a command on one that was merged long ago.
             with suppress(Terminal):
                 pull = await self._forge.pull_request(number)
                 if pull.base_branch == self._options.branch:
-                    case = self._cases[number] = Case(pull, await self._record(number))
+                    case = self._cases[number] = Case(pull, records[number])
                     if not pull.open and case.record.merged is None:
                         await self._presenter.keep(case, done=True)
         turn = [n for n, case in self._cases.items() if not case.record.done]
