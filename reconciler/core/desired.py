@@ -31,7 +31,7 @@ from reconciler.core.kinds import (
     Rollout,
 )
 from reconciler.core.kinds.repository import RepositorySpec
-from reconciler.core.manifests import Manifest, digest_of
+from reconciler.core.manifests import Manifest, Source, digest_of
 
 
 def unit_digest(digests: Iterable[Digest]) -> Digest:
@@ -94,6 +94,15 @@ class DesiredState:
             Place(cluster, name) for cluster, names in self.namespaces.items() for name in names
         )
         return AccessPolicy(self.roles, self.agents, self.models, frozenset(places))
+
+    def is_placed(self, rollout: str) -> bool:
+        """Whether any cluster is to have something of the rollout."""
+        return any(True for _ in self.places_of(rollout))
+
+    def source_of(self, rollout: str) -> Source:
+        """The document that a rollout which is placed is declared by."""
+        _, unit = next(self.places_of(rollout))
+        return next(iter(unit.manifests.values())).source
 
     def model_of(self, rollout: Rollout) -> Model:
         """The Model whose replicas answer: that of the server, where a prompt is rolled out."""

@@ -31,7 +31,7 @@ def relocation_problems(desired: DesiredState, homes: Homes) -> tuple[Problem, .
         for rollout in desired.rollouts.values()
         if gradual(rollout.spec.strategy)
         if homes.get(rollout.name) and rollout.spec.namespace not in homes[rollout.name]
-        if any(True for _ in desired.places_of(rollout.name))
+        if desired.is_placed(rollout.name)
     )
 
 
@@ -40,7 +40,7 @@ def declared_homes(desired: DesiredState) -> Homes:
     return {
         rollout.name: {rollout.spec.namespace}
         for rollout in desired.rollouts.values()
-        if any(True for _ in desired.places_of(rollout.name))
+        if desired.is_placed(rollout.name)
     }
 
 
@@ -66,8 +66,7 @@ def _moved(desired: DesiredState, accepted: DesiredState | None) -> Iterator[str
 
 
 def _problem(desired: DesiredState, rollout: Rollout, home: str) -> Problem:
-    _, unit = next(desired.places_of(rollout.name))
-    source = next(iter(unit.manifests.values())).source
+    source = desired.source_of(rollout.name)
     return Problem(
         source.path,
         source.span,

@@ -26,7 +26,7 @@ def rewording_problems(desired: DesiredState, serving: Serving) -> tuple[Problem
         _problem(desired, rollout)
         for name, rollout in desired.rollouts.items()
         if rollout.spec.prompt and gradual(rollout.spec.strategy) and name in serving
-        if any(True for _ in desired.places_of(name))
+        if desired.is_placed(name)
         if _is_reworded(rollout.spec.version, _digest(desired, rollout), serving[name])
     )
 
@@ -57,8 +57,7 @@ def _is_reworded(version: str, digest: Digest, served: tuple[str, Digest]) -> bo
 
 
 def _problem(desired: DesiredState, rollout: Rollout) -> Problem:
-    _, unit = next(desired.places_of(rollout.name))
-    source = next(iter(unit.manifests.values())).source
+    source = desired.source_of(rollout.name)
     return Problem(
         source.path,
         source.span,

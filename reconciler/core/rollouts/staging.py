@@ -173,7 +173,7 @@ def _at_home(unit: Unit, entries: Iterable[Entry]) -> Iterator[Entry]:
 
 def target_of(desired: DesiredState, rollout: Rollout) -> Target | None:
     """The version that a commit leads a rollout to; None when no cluster is to run it."""
-    if not any(True for _ in desired.places_of(rollout.name)):
+    if not desired.is_placed(rollout.name):
         return None
     build = runtime_of(desired, rollout).build(desired, rollout)
     return Target(rollout.spec.version, build, desired.commit)
