@@ -9,15 +9,15 @@ from reconciler.core.manifests import JsonObject
 from reconciler.core.rendering.release import Release
 
 
-def disruption_budget(release: Release) -> JsonObject:
+def disruption_budget(metadata: JsonObject, selector: JsonObject) -> JsonObject:
     """At most one replica at a time may be evicted; a broken one never blocks a node's drain."""
     return {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
-        "metadata": release.metadata(),
+        "metadata": metadata,
         "spec": {
             "maxUnavailable": 1,
-            "selector": {"matchLabels": release.selector()},
+            "selector": {"matchLabels": selector},
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
         },
     }

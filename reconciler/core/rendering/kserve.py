@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from reconciler.core.manifests import COMMIT_ANNOTATION, SOURCE_ANNOTATION, JsonObject
+from reconciler.core.rendering.availability import disruption_budget
 from reconciler.core.rendering.container import MODEL_VOLUME
 from reconciler.core.rendering.deployment import (
     drained_container,
@@ -29,9 +30,6 @@ INFERENCE_SERVICE = ("serving.kserve.io", "InferenceService")
 
 INFERENCE_SERVICE_LABEL = "serving.kserve.io/inferenceservice"
 """On every pod that KServe runs: the name of its InferenceService."""
-
-MODEL_MOUNT = "/mnt/models"
-"""Where KServe puts an artifact."""
 
 _CONTAINER_NAME = "kserve-container"
 _ARTIFACT_VARIABLE = "STORAGE_URI"
@@ -56,18 +54,9 @@ def inference_service(release: Release) -> JsonObject:
     }
 
 
-def disruption_budget(release: Release) -> JsonObject:
+def shared_disruption_budget(release: Release) -> JsonObject:
     """One for the replicas of all versions: KServe makes none."""
-    return {
-        "apiVersion": "policy/v1",
-        "kind": "PodDisruptionBudget",
-        "metadata": release.shared_metadata(),
-        "spec": {
-            "maxUnavailable": 1,
-            "selector": {"matchLabels": {ROLLOUT_LABEL: release.rollout.name}},
-            "unhealthyPodEvictionPolicy": "AlwaysAllow",
-        },
-    }
+    return disruption_budget(release.shared_metadata(), {ROLLOUT_LABEL: release.rollout.name})
 
 
 def predictor_service(rollout: str, version: str) -> str:

@@ -13,8 +13,7 @@ from typing import TypeAlias
 from reconciler.core.manifests import JsonObject, Manifest, Source, manifest_of
 from reconciler.core.rendering.availability import disruption_budget, service_account
 from reconciler.core.rendering.deployment import deployment
-from reconciler.core.rendering.kserve import disruption_budget as shared_disruption_budget
-from reconciler.core.rendering.kserve import inference_service
+from reconciler.core.rendering.kserve import inference_service, shared_disruption_budget
 from reconciler.core.rendering.lora import render_adapter
 from reconciler.core.rendering.networking import http_route, stable_service, version_service
 from reconciler.core.rendering.prompts import render_prompt
@@ -38,7 +37,7 @@ def _render_deployment(release: Release) -> tuple[JsonObject, ...]:
         stable_service(release),
     ]
     if release.replicas > 1:
-        bodies.append(disruption_budget(release))
+        bodies.append(disruption_budget(release.metadata(), release.selector()))
     route = release.model.spec.serving.route
     if route is not None and release.gateway is not None:
         bodies.append(http_route(release, route, release.gateway))
