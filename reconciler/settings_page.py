@@ -15,14 +15,13 @@ from pydantic import AfterValidator, model_validator
 
 from reconciler.core.kinds.common import Part, refusal
 from reconciler.core.kinds.scalars import Duration, Maybe, NamePattern, Text
+from reconciler.core.loopback import LOOPBACK
 from reconciler.settings_places import FilePath, HttpUrl
-
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 
 
 def _safe_url(url: str) -> str:
     parts = urlsplit(url)
-    if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
+    if parts.scheme != "https" and parts.hostname not in LOOPBACK:
         raise refusal("would send credentials in the clear", hint="use an https:// URL")
     return url.rstrip("/")
 

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import jwt
 
+from reconciler.adapters.secret_files import text_of
 from reconciler.core.errors import Forbidden, Misconfigured, Unavailable
 from reconciler.ports import Clock
 
@@ -53,7 +54,7 @@ class TokenAccess:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        if not _content(file).strip():
+        if not text_of(file).strip():
             raise Misconfigured(f"{file} holds no token", hint="write the access token into it")
 
     def token(self, _: Exchange) -> str:
@@ -124,18 +125,8 @@ def _token_in(told: Mapping[str, Any]) -> tuple[str, float]:
     raise Unavailable("cannot get a token for the installation: GitHub's answer has none")
 
 
-def _content(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = type(error).__name__
-    raise Misconfigured(
-        f"cannot read {file}: {reason}", hint="give the daemon's user the right to read it"
-    )
-
-
 def _in_use(file: Path) -> str:
     try:
-        return _content(file)
+        return text_of(file)
     except Misconfigured as error:
         raise Forbidden(error.message, hint=error.hint) from None

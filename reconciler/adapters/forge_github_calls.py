@@ -26,6 +26,7 @@ from reconciler.adapters.forge_github_access import AppAccess, TokenAccess
 from reconciler.adapters.forge_github_errors import error_in, said_in, spent_until, wait_in
 from reconciler.adapters.tls_trust import trusting
 from reconciler.core.errors import Forbidden, Invalid, Misconfigured, Throttled, Unavailable
+from reconciler.core.loopback import LOOPBACK
 from reconciler.ports import Clock
 
 Json: TypeAlias = dict[str, Any]
@@ -43,8 +44,6 @@ WRITES_AN_HOUR = 500
 
 REMEMBERED_BYTES = 32 * 2**20
 """Answers kept to be asked for by their tag: one that did not change costs nothing of the limit."""
-
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class GitHubCalls:
@@ -71,7 +70,7 @@ class GitHubCalls:
         self._writes: deque[float] = deque(maxlen=WRITES_AN_HOUR)
         self._answers = _Answers()
         parts = urlsplit(self._url)
-        if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
+        if parts.scheme != "https" and parts.hostname not in LOOPBACK:
             raise Misconfigured(
                 f"a token for {url} would travel in the clear", hint="use an https:// URL"
             )

@@ -22,6 +22,7 @@ from urllib.parse import unquote, urlsplit
 import pygit2
 from pygit2.enums import CredentialType, FetchPrune
 
+from reconciler.adapters.secret_files import text_of
 from reconciler.core.errors import (
     FairleadError,
     Forbidden,
@@ -31,13 +32,13 @@ from reconciler.core.errors import (
     Untrusted,
 )
 from reconciler.core.identifiers import CommitSha
+from reconciler.core.loopback import LOOPBACK
 from reconciler.core.problems import printable
 
 STAGING = "refs/fairlead/staging"
 
 _SCP_LIKE = re.compile(r"(?:(?P<user>[\w.-]+)@)?(?P<host>[\w.-]+):(?P<path>[^/:].*)", re.ASCII)
 _USERINFO = re.compile(r"//[^/@\s]*@")
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _HOME_DIRECTORY = threading.Lock()
 
 
@@ -110,7 +111,7 @@ class Remote:
                 hint="set the SSH key file and the known_hosts file of the repository;"
                 " `ssh-keyscan HOST` prints host keys to compare with the published ones",
             )
-        if self.scheme is Scheme.HTTP and credentials.token_file and self._host not in _LOOPBACK:
+        if self.scheme is Scheme.HTTP and credentials.token_file and self._host not in LOOPBACK:
             raise Misconfigured(
                 f"a token for {self} would travel in the clear", hint="use an https:// URL"
             )
@@ -261,10 +262,10 @@ class _Callbacks(pygit2.RemoteCallbacks):
             )
         self._asked = True
         if allowed_types & CredentialType.SSH_KEY and credentials.ssh_key:
-            _require_readable(credentials.ssh_key)
+            text_of(credentials.ssh_key)
             return pygit2.Keypair(username, None, str(credentials.ssh_key), "")
         if allowed_types & CredentialType.USERPASS_PLAINTEXT and credentials.token_file:
-            self.secret = _require_readable(credentials.token_file).strip()
+            self.secret = text_of(credentials.token_file).strip()
             return pygit2.UserPass(credentials.username, self.secret)
         raise Forbidden(
             f"{place} asks for credentials and none that fit are set",
@@ -318,18 +319,7 @@ def _install_known_hosts(known_hosts: Path | None, *, home: Path) -> None:
     assert known_hosts is not None
     accepted = home / ".ssh" / "known_hosts"
     accepted.parent.mkdir(mode=0o700)
-    accepted.write_text(_require_readable(known_hosts))
-
-
-def _require_readable(file: Path) -> str:
-    """The text of a credential's file; an error names the file and none of its content."""
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise Misconfigured(
-            f"cannot read {file}: {type(error).__name__}",
-            hint="give the daemon's user the right to read it",
-        ) from None
+    accepted.write_text(text_of(known_hosts))
 
 
 def _in_our_words(error: Exception, *, text: str, place: str) -> FairleadError:

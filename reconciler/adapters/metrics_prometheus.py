@@ -15,11 +15,13 @@ from urllib.parse import urlsplit
 import aiohttp
 from yarl import URL
 
-from reconciler import __version__
 from reconciler.adapters.cluster_connection import read_up_to, unavailable
+from reconciler.adapters.http_sessions import plain_session
 from reconciler.adapters.metrics_answers import error_in, value_in, values_in
-from reconciler.adapters.tls_trust import trusting, unreadable
+from reconciler.adapters.secret_files import secret_in
+from reconciler.adapters.tls_trust import trusting
 from reconciler.core.errors import FairleadError, Misconfigured
+from reconciler.core.loopback import LOOPBACK
 from reconciler.core.problems import printable
 from reconciler.core.samples import QueryPoint
 from reconciler.ports import Clock
@@ -30,8 +32,6 @@ LARGEST_ANSWER = 4 * 2**20
 
 MOST_POINTS = 5_000
 """Times in one request for a range. Prometheus gives 11,000 at most; more take several."""
-
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class PrometheusMetrics:
@@ -57,7 +57,7 @@ class PrometheusMetrics:
         self._seconds = seconds
         self._session: aiohttp.ClientSession | None = None
         parts = urlsplit(url)
-        if token_file and parts.scheme != "https" and parts.hostname not in _LOOPBACK:
+        if token_file and parts.scheme != "https" and parts.hostname not in LOOPBACK:
             raise Misconfigured(
                 f"a token for {url} would travel in the clear", hint="use an https:// URL"
             )
@@ -131,23 +131,14 @@ class PrometheusMetrics:
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=self._tls),
-                trust_env=False,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"User-Agent": f"fairlead/{__version__}", "Accept-Encoding": "identity"},
-            )
+            self._session = plain_session(self._tls)
         return self._session
 
     def _headers(self) -> Mapping[str, str]:
         """With the token as its file has it now: tokens are renewed."""
         if self._token_file is None:
             return {}
-        try:
-            token = self._token_file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise unreadable(self._token_file, error) from None
-        return {"Authorization": f"Bearer {token}"}
+        return {"Authorization": f"Bearer {secret_in(self._token_file)}"}
 
     def _doing(self, expression: str) -> str:
         return f"ask {self._url} for {printable(expression)}"

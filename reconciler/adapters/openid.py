@@ -21,11 +21,13 @@ import aiohttp
 import orjson
 from yarl import URL
 
-from reconciler import __version__
 from reconciler.adapters.cluster_connection import read_up_to, unavailable
+from reconciler.adapters.http_sessions import plain_session
 from reconciler.adapters.openid_tokens import KeyRing, verified_claims
-from reconciler.adapters.tls_trust import trusting, unreadable
+from reconciler.adapters.secret_files import secret_in
+from reconciler.adapters.tls_trust import trusting
 from reconciler.core.errors import Misconfigured, Unavailable, Untrusted
+from reconciler.core.loopback import LOOPBACK
 from reconciler.core.problems import printable
 from reconciler.core.viewers import Identity
 from reconciler.ports import Clock
@@ -37,7 +39,6 @@ DISCOVERY_SECONDS = 3600.0
 """How long a discovery document is believed."""
 
 _WELL_KNOWN = "/.well-known/openid-configuration"
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 Claims: TypeAlias = Mapping[str, Any]
 
@@ -146,7 +147,6 @@ class OpenIdProvider:
             subject=printable(str(claims["sub"]), limit=255),
             name=printable(str(name), limit=200),
             email=printable(email, limit=254) if isinstance(email, str) else "",
-            hosted=printable(str(claims.get("hd") or ""), limit=253),
             groups=frozenset(item for item in names if isinstance(item, str)),
         )
 
@@ -238,22 +238,12 @@ class OpenIdProvider:
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=self._tls),
-                trust_env=False,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"User-Agent": f"fairlead/{__version__}", "Accept-Encoding": "identity"},
-            )
+            self._session = plain_session(self._tls)
         return self._session
 
     def _secret(self) -> str:
         """As its file has it now: secrets are renewed."""
-        if self._secret_file is None:
-            return ""
-        try:
-            return self._secret_file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise unreadable(self._secret_file, error) from None
+        return secret_in(self._secret_file) if self._secret_file is not None else ""
 
 
 def _object(content: bytes) -> dict[str, Any]:
@@ -276,4 +266,4 @@ def _endpoint(found: Mapping[str, Any], name: str) -> str:
 
 def _is_safe(url: str) -> bool:
     parts = urlsplit(url)
-    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
+    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)

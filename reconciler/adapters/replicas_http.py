@@ -18,9 +18,9 @@ import aiohttp
 import orjson
 from yarl import URL
 
-from reconciler import __version__
 from reconciler.adapters.cluster_connection import ApiConnection, read_up_to, unavailable
 from reconciler.adapters.cluster_errors import error_of
+from reconciler.adapters.http_sessions import plain_session
 from reconciler.core.errors import FairleadError, Invalid, Missing, Unavailable
 from reconciler.core.manifests import JsonObject, JsonValue
 from reconciler.core.problems import printable
@@ -132,7 +132,7 @@ class DirectReplicas(_FoundReplicas):
         host = f"[{replica.address}]" if ":" in replica.address else replica.address
         url = URL(f"http://{host}:{port}{_checked(path)}", encoded=True)
         if self._session is None:
-            self._session = _session()
+            self._session = plain_session()
         try:
             async with self._session.request(
                 method,
@@ -146,14 +146,6 @@ class DirectReplicas(_FoundReplicas):
                 return Answer(response.status, content)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise unavailable(error, doing=doing) from error
-
-
-def _session() -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        trust_env=False,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        headers={"User-Agent": f"fairlead/{__version__}", "Accept-Encoding": "identity"},
-    )
 
 
 def _replica(pod: JsonObject) -> Replica | None:

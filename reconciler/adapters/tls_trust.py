@@ -9,6 +9,7 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
+from reconciler.adapters.secret_files import unreadable
 from reconciler.core.errors import Misconfigured
 
 
@@ -22,10 +23,3 @@ def trusting(ca_file: Path | None) -> ssl.SSLContext:
         ) from None
     except OSError as error:
         raise unreadable(ca_file, error) from None
-
-
-def unreadable(file: Path | None, error: Exception) -> Misconfigured:
-    return Misconfigured(
-        f"cannot read {file}: {type(error).__name__}",
-        hint="give the daemon's user the right to read it",
-    )

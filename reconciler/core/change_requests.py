@@ -38,15 +38,6 @@ class PullRequest:
     merged: CommitSha | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class MergeGroup:
-    """Commits that a merge queue is about to put on the branch. `head` has them all."""
-
-    head: CommitSha
-    base: CommitSha
-    ref: str
-
-
 class ReviewState(StrEnum):
     """What a reviewer said last."""
 

@@ -16,16 +16,12 @@ EVERY_TEAM = "*"
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A person, as one issuer knows them. `email` is empty unless the issuer verified it.
-
-    `hosted` is the domain of a Google Workspace account (claim `hd`), else empty.
-    """
+    """A person, as one issuer knows them. `email` is empty unless the issuer verified it."""
 
     issuer: str
     subject: str
     name: str
     email: str = ""
-    hosted: str = ""
     groups: frozenset[str] = frozenset()
 
     @property

@@ -32,6 +32,7 @@ from reconciler.adapters.lease_memory import MemoryLeaseStore
 from reconciler.adapters.metrics_prometheus import PrometheusMetrics
 from reconciler.adapters.replicas_http import DirectReplicas, ProxiedReplicas
 from reconciler.adapters.replicas_memory import MemoryReplicas
+from reconciler.adapters.secret_files import secret_in
 from reconciler.adapters.state_sql import open_state, open_state_for_reading
 from reconciler.core.audit.notes import Signer
 from reconciler.core.errors import Misconfigured
@@ -204,18 +205,8 @@ def _database(settings: Settings) -> str:
     file = settings.state.password_file
     if file is None:
         return settings.state_place
-    password = _secret_in(file)
+    password = secret_in(file)
     return make_url(settings.state_place).set(password=password).render_as_string(False)
-
-
-def _secret_in(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise Misconfigured(
-            f"cannot read {file}: {type(error).__name__}",
-            hint="give the daemon's user the right to read it",
-        ) from None
 
 
 def signer_of(settings: Settings) -> Signer:
@@ -259,7 +250,7 @@ def webhook_secret(settings: Settings) -> bytes | None:
     """None when there is no endpoint; an empty secret would let everybody in."""
     if settings.webhook is None:
         return None
-    secret = _secret_in(settings.webhook.secret_file).encode()
+    secret = secret_in(settings.webhook.secret_file).encode()
     if len(secret) < 16:
         raise Misconfigured(
             f"the webhook secret in {settings.webhook.secret_file} has fewer than 16 bytes",
