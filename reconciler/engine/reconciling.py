@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 import structlog
@@ -26,33 +25,28 @@ from reconciler.core.errors import (
     Untrusted,
 )
 from reconciler.core.identifiers import ClusterName, CommitSha, short
-from reconciler.core.kinds.repository import RepositorySpec
 from reconciler.core.ledger import Standing, UnitState
 from reconciler.core.outstanding import (
     ClusterView,
     Outstanding,
     Place,
     entries_by_unit,
-    is_news,
     outstanding,
-    wanted_digest,
 )
-from reconciler.core.planning import plan
 from reconciler.core.plans import Plan, WaitReason
 from reconciler.core.problems import Problem
-from reconciler.core.refusing import culprits
 from reconciler.core.restoring import is_as_settled
 from reconciler.core.rollouts.courses import Course
 from reconciler.engine.books import Books
 from reconciler.engine.concurrency import bounded, together
 from reconciler.engine.deciding import Decisions
+from reconciler.engine.drafting import Drafts
 from reconciler.engine.executing import Executor, Group, Superseded
 from reconciler.engine.fetching import Compiler, Invalid, verify_history
 from reconciler.engine.grouping import groups_of
 from reconciler.engine.leading import Leader
 from reconciler.engine.performing import Context
 from reconciler.engine.positions import Positions
-from reconciler.engine.previewing import preview
 from reconciler.engine.recovering import Recovery
 from reconciler.engine.settling import SettledUnits
 from reconciler.engine.viewing import views_of
@@ -88,6 +82,7 @@ class Reconciler:
         self.superseded = asyncio.Event()
         self._settled = SettledUnits(repository, books)
         self._decisions = Decisions(books, clock, context)
+        self._drafts = Drafts(leader, books, self._decisions)
         self.positions = Positions(books, clock, gradual=gradual)
         self.accepted: DesiredState | None = None
         self.course: Course | None = None
@@ -147,8 +142,12 @@ class Reconciler:
             views = await self._views(course.state)
             # What was refused is asked again, or it would seem to be in force by and by.
             again = retry_refused or head == self._books.position.refused
-            made, work = await self._plan_new(
-                course, views, every_object=every_object, retry_refused=again
+            made, work = await self._drafts.of_new(
+                course,
+                views,
+                accepted=self.accepted,
+                every_object=every_object,
+                retry_refused=again,
             )
             self.plan = made
             if _unseen(made) and head != self._books.position.accepted:
@@ -158,7 +157,7 @@ class Reconciler:
             if not made.refused:
                 await self._decisions.forget_refusal(head)
                 return await self._carry_out(course, made, work)
-            together = self._news(work, course.target)
+            together = self._drafts.news(work, course.target, accepted=self.accepted)
             await self._decisions.refuse_plan(made, work, together=together)
         return await self._fall_back()
 
@@ -205,7 +204,7 @@ class Reconciler:
         course = self.positions.course(self.accepted)
         views = await self._views(course.state)
         work = outstanding(course.state, views, fallback=True)
-        made = await self._plan(course.state, views, work)
+        made = await self._drafts.of(course.state, views, work, accepted=self.accepted)
         if made.refused:
             await self._decisions.set_aside(made, work)
             return True
@@ -241,67 +240,6 @@ class Reconciler:
 
     async def _views(self, desired: DesiredState) -> Sequence[ClusterView]:
         return await views_of(desired, self._leader, self._books, self._clock)
-
-    async def _plan_new(
-        self,
-        course: Course,
-        views: Sequence[ClusterView],
-        *,
-        every_object: bool,
-        retry_refused: bool,
-    ) -> tuple[Plan, Sequence[Outstanding]]:
-        """The plan for a new commit. Units left over from earlier ones, when they are refused, are
-        set aside: the new commit need not wait for them."""
-        aside: set[Place] = set()
-        while True:
-            work = outstanding(
-                course.state,
-                views,
-                every_object=every_object,
-                retry_refused=retry_refused,
-                still_refused=aside,
-            )
-            made = await self._plan(course.state, views, work)
-            guilty = culprits(made).keys()
-            known = {(item.cluster, unit) for item in work for unit in item.units}
-            if not guilty or not guilty <= known or guilty & self._news(work, course.target):
-                return made, work
-            aside |= guilty
-            await self._decisions.set_aside(made, work)
-
-    def _news(self, work: Sequence[Outstanding], target: DesiredState) -> AbstractSet[Place]:
-        """Units that this very commit changes. A step of a rollout is not its commit's news."""
-        news = set()
-        for item in work:
-            states = self._books.ledger(item.cluster).units if item.units else {}
-            for name, digest in item.units.items():
-                place, state = (item.cluster, name), states.get(name)
-                refused_before = (
-                    state and state.refused == digest and state.refused_commit != target.commit
-                )
-                declared = wanted_digest(target.units.get(place))
-                if not refused_before and is_news(place, declared, self.accepted):
-                    news.add(place)
-        return news
-
-    async def _plan(
-        self, desired: DesiredState, views: Sequence[ClusterView], work: Sequence[Outstanding]
-    ) -> Plan:
-        with tracer.start_as_current_span("plan"):
-            clusters = {name: s.cluster for name, s in self._leader.sessions.items()}
-            asked = [item for item in work if item.cluster in clusters]
-            answers = await preview(clusters, asked, head=desired.commit)
-            return plan(
-                desired,
-                base=self._books.position.accepted,
-                rules=self._rules(desired),
-                views=views,
-                work=work,
-                previews=answers,
-            )
-
-    def _rules(self, desired: DesiredState) -> RepositorySpec:
-        return self.accepted.policy if self.accepted else desired.policy
 
     async def _execute(
         self, executor: Executor, desired: DesiredState, made: Plan, groups: Sequence[Group]
