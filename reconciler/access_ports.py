@@ -1,7 +1,8 @@
-"""Whom the request path asks about callers and tools, in our words.
+"""Whom is asked about callers, tools and tokens, in our words.
 
-Separate from ports.py, because only the authorizer needs it. The invariant is that of ports.py: a
-port raises only the errors of core/errors.py, and speaks in values of core.
+Separate from ports.py, because only the authorizer and `fairlead access token` need it. The
+invariant is that of ports.py: a port raises only the errors of core/errors.py, and speaks in values
+of core.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from reconciler.core.access.tokens import AgentToken, TokenTerms
 from reconciler.core.authorizing.deciding import Caller, Question
 
 
@@ -21,6 +23,20 @@ class Reviews(Protocol):
 
     async def allowed(self, caller: Caller, question: Question) -> bool:
         """Whether the caller may create that version's subresource of the action."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class AgentTokens(Protocol):
+    """Tokens of agents, as one API server gives them to whoever asks."""
+
+    async def terms(self, agent: str) -> TokenTerms:
+        """By the scope in force. Missing, Forbidden, or Refused once it has ended."""
+        ...
+
+    async def mint(self, terms: TokenTerms, *, pod: str = "") -> AgentToken:
+        """Good for no longer than the pod is there, if one is named."""
         ...
 
     async def close(self) -> None: ...

@@ -27,7 +27,12 @@ from reconciler.core.kinds import AgentScope, Model, Role, Rollout
 from reconciler.core.manifests import JsonObject, manifest_of
 from reconciler.core.rendering.admission import restriction_objects
 from reconciler.core.rendering.agents import home_objects
-from reconciler.core.rendering.rbac import account_subject, group_subject, rbac_objects
+from reconciler.core.rendering.rbac import (
+    account_subject,
+    group_subject,
+    rbac_objects,
+    token_rbac,
+)
 from reconciler.core.rendering.release import unit_labels
 from reconciler.core.rollout_units import Environment
 
@@ -43,7 +48,8 @@ class Surroundings:
     """All that a unit is made of besides its document: how others concern it in one cluster.
 
     `prefix` stands before names of groups, `gateway` is the namespace of the gateway, `parameters`
-    that for admission policies; `namespaces` are those in which restrictions hold.
+    that for admission policies; `namespaces` are those in which restrictions hold. `minters` are
+    the groups whose members may be given tokens of an agent.
     """
 
     reach: Mapping[str, Reach]
@@ -51,6 +57,7 @@ class Surroundings:
     gateway: str | None = None
     parameters: str | None = None
     namespaces: tuple[str, ...] = ()
+    minters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +110,13 @@ def render_subjects(declared: Declared, namespaces: Namespaces, *, previous: Sub
 
 @dataclass(frozen=True, slots=True)
 class _Cluster:
-    """What all subjects meet in a cluster. `homes` are the namespaces that models run in."""
+    """What all subjects meet in a cluster. `homes` are the namespaces that models run in, and
+    `groups` those of each Role, as the cluster calls them.
+    """
 
     name: ClusterName
     homes: Mapping[str, frozenset[str]]
+    groups: Mapping[str, tuple[str, ...]]
     namespaces: tuple[str, ...]
     prefix: str
     gateway: str | None
@@ -116,11 +126,16 @@ class _Cluster:
     def of(cls, name: ClusterName, declared: Declared, namespaces: frozenset[str]) -> _Cluster:
         gateway = declared.environment.gateway(name)
         authorizer = declared.policy.own.authorizer
+        prefix = names_prefix(declared.environment.estate.clusters[name])
         return cls(
             name,
             homes=_homes(declared, name),
+            groups={
+                role.name: tuple(f"{prefix}{group}" for group in role.spec.groups)
+                for role in declared.roles.values()
+            },
             namespaces=tuple(sorted(namespaces)),
-            prefix=names_prefix(declared.environment.estate.clusters[name]),
+            prefix=prefix,
             gateway=gateway.namespace if gateway else None,
             parameters=authorizer.namespace if authorizer else None,
         )
@@ -129,9 +144,11 @@ class _Cluster:
         self, document: Document, allowed: Mapping[OnModels, frozenset[str]]
     ) -> Surroundings:
         role = document.declaration
-        if not isinstance(role, Role):
+        if isinstance(role, AgentScope):
             within = reach(agent_subject(document.name), allowed, homes=self.homes)
-            return Surroundings(within, gateway=self.gateway)
+            asking = {group for name in role.spec.token.by for group in self.groups.get(name, ())}
+            return Surroundings(within, gateway=self.gateway, minters=tuple(sorted(asking)))
+        assert isinstance(role, Role), "there are no other subjects"
         found = reach(role.name, allowed, homes=self.homes, role=role, namespaces=self.namespaces)
         restricted = bool(role.spec.unless) and self.parameters is not None
         return Surroundings(
@@ -207,3 +224,6 @@ def _of_agent(scope: AgentScope, found: Surroundings, labels: JsonObject) -> Ite
     account = account_subject(agent_namespace(scope.name), scope.name)
     yield from home_objects(scope, labels, gateway=found.gateway)
     yield from rbac_objects(f"fairlead:agent:{scope.name}", found.reach, [account], labels)
+    if found.minters:
+        minters = [group_subject(group) for group in found.minters]
+        yield from token_rbac(scope.name, minters, labels)

@@ -162,6 +162,8 @@ def _agent_scope(document: Document) -> Iterator[Reference]:
     spec = declared_as(AgentScope, document).spec
     for index, entry in enumerate(spec.models):
         yield Reference(("spec", "models", index, "model"), Model, entry.model)
+    for index, name in enumerate(spec.token.by):
+        yield Reference(("spec", "token", "by", index), Role, name)
     yield from _tested_models(spec.tests)
 
 

@@ -14,6 +14,7 @@ from reconciler.surfaces.access_questions import (
     who_can_command,
 )
 from reconciler.surfaces.authentication_command import authentication_command
+from reconciler.surfaces.token_command import token_command
 
 
 @click.group("access")
@@ -25,6 +26,7 @@ for command in (
     authentication_command,
     diff_command,
     explain_command,
+    token_command,
     what_can_command,
     who_can_command,
 ):

@@ -70,7 +70,7 @@ COMMANDS: Mapping[str, Command] = {
     "access": Command(
         "reconciler.surfaces.access_commands:access_group",
         "See who may do what, and how it is enforced.",
-        "reconciler.wiring.validating:validate_tools",
+        "reconciler.wiring.access:access_tools",
     ),
     "audit": Command(
         "reconciler.surfaces.audit_commands:audit_group",

@@ -13,15 +13,18 @@ from dataclasses import dataclass, field
 from datetime import date
 from fnmatch import fnmatchcase
 from functools import cache
-from typing import NamedTuple, get_args
+from typing import Final, NamedTuple, get_args
 
 from reconciler.core.access.deciding import is_over, scoped
 from reconciler.core.access.policy import AccessPolicy, Place, listed
-from reconciler.core.access.subjects import agent_subject
+from reconciler.core.access.subjects import agent_namespace, agent_subject
 from reconciler.core.kinds import AgentScope, Model, Role
 from reconciler.core.kinds.access_rules import ModelAction
 
 ACTIONS: tuple[ModelAction, ...] = get_args(ModelAction)
+
+TOKENS: Final = "serviceaccounts/token"
+"""What the roles that an agent's scope names may create in its namespace, for it alone."""
 
 
 class OnModels(NamedTuple):
@@ -77,6 +80,9 @@ def permissions(policy: AccessPolicy, today: date) -> Permissions:
     for name, scope in policy.agents.items():
         if not is_over(scope, today):
             models.update(_of_scope(name, scope, registry))
+            for right in (OnResources(role, "create", TOKENS) for role in scope.spec.token.by):
+                home = found(agent_namespace(name))
+                resources[right] = resources.get(right, frozenset()) | home
     return Permissions(
         models={right: versions for right, versions in models.items() if versions},
         resources={right: places for right, places in resources.items() if places},

@@ -62,6 +62,8 @@ class Token(Part):
     """How long one token lasts: 10 to 15 minutes. No API server gives shorter ones."""
     audience: Text
     """Who accepts it. The Kubernetes API server does not."""
+    by: tuple[DnsLabel, ...] = ()
+    """Roles whose members may be given one: `fairlead access token`."""
 
     @model_validator(mode="after")
     def _require_short_life(self) -> Token:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final, cast
 
 from reconciler.core.access.reach import Reach
+from reconciler.core.access.subjects import agent_namespace
 from reconciler.core.kinds import API_GROUP
 from reconciler.core.manifests import JsonObject, JsonValue
 
@@ -34,20 +35,41 @@ def rbac_objects(
 ) -> Iterator[JsonObject]:
     """Of all namespaces. `name` is that of the objects."""
     for namespace, reach in found.items():
-        metadata: JsonObject = {"name": name, "namespace": namespace, "labels": dict(labels)}
-        yield {
-            "apiVersion": f"{RBAC_GROUP}/v1",
-            "kind": "Role",
-            "metadata": metadata,
-            "rules": list(_rules(reach)),
-        }
-        yield {
-            "apiVersion": f"{RBAC_GROUP}/v1",
-            "kind": "RoleBinding",
-            "metadata": metadata,
-            "roleRef": {"apiGroup": RBAC_GROUP, "kind": "Role", "name": name},
-            "subjects": cast("list[JsonValue]", subjects),
-        }
+        yield from _bound(name, namespace, list(_rules(reach)), subjects, labels)
+
+
+def token_rbac(agent: str, subjects: list[JsonObject], labels: JsonObject) -> Iterator[JsonObject]:
+    """Who may be given tokens of the agent, and read on its namespace what they are for."""
+    namespace = agent_namespace(agent)
+    named = (("serviceaccounts/token", agent, "create"), ("namespaces", namespace, "get"))
+    rules: list[JsonValue] = [
+        {"apiGroups": [""], "resources": [resource], "resourceNames": [name], "verbs": [verb]}
+        for resource, name, verb in named
+    ]
+    yield from _bound(f"fairlead:token:{agent}", namespace, rules, subjects, labels)
+
+
+def _bound(
+    name: str,
+    namespace: str,
+    rules: list[JsonValue],
+    subjects: list[JsonObject],
+    labels: JsonObject,
+) -> Iterator[JsonObject]:
+    metadata: JsonObject = {"name": name, "namespace": namespace, "labels": dict(labels)}
+    yield {
+        "apiVersion": f"{RBAC_GROUP}/v1",
+        "kind": "Role",
+        "metadata": metadata,
+        "rules": rules,
+    }
+    yield {
+        "apiVersion": f"{RBAC_GROUP}/v1",
+        "kind": "RoleBinding",
+        "metadata": metadata,
+        "roleRef": {"apiGroup": RBAC_GROUP, "kind": "Role", "name": name},
+        "subjects": cast("list[JsonValue]", subjects),
+    }
 
 
 def _rules(reach: Reach) -> Iterator[JsonValue]:
