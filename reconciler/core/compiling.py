@@ -175,6 +175,7 @@ def _state(commit: CommitSha, declared: Declared, placed: Placed) -> DesiredStat
         prompts=declared.prompts,
         roles=declared.roles,
         agents=declared.agents,
+        sources=declared.sources,
         namespaces=placed.namespaces,
         notices=declared.notices,
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from reconciler.core.access.checking import access_problems
 from reconciler.core.access.policy import AccessPolicy
+from reconciler.core.access.subjects import agent_subject
 from reconciler.core.declarations import Declarations, index
 from reconciler.core.documents import Document
 from reconciler.core.identifiers import ClusterName
@@ -26,6 +27,7 @@ from reconciler.core.kinds import (
     Rollout,
 )
 from reconciler.core.kinds.repository import ManifestSource
+from reconciler.core.manifests import Source
 from reconciler.core.notices import notices
 from reconciler.core.placement import Estate
 from reconciler.core.policy import Policy
@@ -57,6 +59,16 @@ class Declared:
     def access(self) -> AccessPolicy:
         """What the documents say about access to models."""
         return AccessPolicy(self.roles, self.agents, self.models)
+
+    @property
+    def sources(self) -> Mapping[str, Source]:
+        """Where roles and agent scopes are declared, by subject."""
+        return {
+            agent_subject(document.name)
+            if isinstance(document.declaration, AgentScope)
+            else document.name: document.source
+            for document in self.subjects
+        }
 
     def clusters_of(self, source: ManifestSource) -> tuple[ClusterName, ...]:
         """The clusters that the plain manifests of `source` go to."""

@@ -61,6 +61,11 @@ class Unit:
         """API types of the objects: those that must be watched."""
         return frozenset(manifest.type for manifest in self.manifests.values())
 
+    @cached_property
+    def namespaces(self) -> frozenset[str]:
+        """Namespaces that its objects are in."""
+        return frozenset(key.namespace for key in self.manifests if key.namespace)
+
 
 @dataclass(frozen=True, slots=True)
 class DesiredState:
@@ -68,7 +73,8 @@ class DesiredState:
 
     `policy` is this commit's own: it judges the next commit, and says how this one is applied.
     `notices` are sentences about what is declared and does not act yet, `rolling` about rollouts
-    that are on their way. `namespaces` are those that the repository declares in each cluster.
+    that are on their way. `namespaces` are those that the repository declares in each cluster,
+    `sources` the documents of roles and agents, by subject.
     """
 
     commit: CommitSha
@@ -85,6 +91,7 @@ class DesiredState:
     prompts: Mapping[str, Prompt] = field(default_factory=dict)
     roles: Mapping[str, Role] = field(default_factory=dict)
     agents: Mapping[str, AgentScope] = field(default_factory=dict)
+    sources: Mapping[str, Source] = field(default_factory=dict)
     namespaces: Mapping[ClusterName, frozenset[str]] = field(default_factory=dict)
 
     @property

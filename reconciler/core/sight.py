@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from reconciler.core.access.subjects import agent_name
 from reconciler.core.desired import DesiredState
 from reconciler.core.identifiers import UnitName
 from reconciler.core.viewers import Viewer
@@ -45,6 +46,17 @@ class Sight:
     def prompt(self, name: str) -> bool:
         found = self.desired.prompts.get(name) if self.desired else None
         return self.labelled(found.metadata.labels if found else {})
+
+    def subject(self, subject: str) -> bool:
+        """A Role or an agent, by the name that it has wherever either may be named."""
+        if self.desired is None:
+            return self.everything
+        agent = agent_name(subject)
+        if agent is None:
+            role = self.desired.roles.get(subject)
+            return self.labelled(role.metadata.labels if role else {})
+        scope = self.desired.agents.get(agent)
+        return self.labelled(scope.metadata.labels if scope else {})
 
     def unit(self, name: UnitName) -> bool:
         if name.startswith(ROLLOUT_UNITS):
