@@ -11,12 +11,14 @@ import os
 import platform
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from signals.prometheus import running
+from xdist.remote import Producer
+from xdist.workermanage import WorkerController
 
 from reconciler.sandbox import (
     Binaries,
@@ -30,13 +32,14 @@ from reconciler.sandbox import (
     require_network_namespaces,
 )
 from reconciler.sandbox.progress import Progress
+from tests import workers
 
 # A busy machine makes one example slow and the next one fast, which is no finding; what hangs ends
 # at the time limit of its test.
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
 
-NEEDS = {"control_plane", "api_server", "gateway_plane"}
+PLANES = {"control_plane", "api_server", "gateway_plane"}
 
 
 class TerminalProgress:
@@ -62,28 +65,53 @@ def binaries_for(
     return locate(names, BinarySettings.from_environment(os.environ), progress=progress)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+# First of all, since workers read the groups of their tests in this hook as well.
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
-        needed = NEEDS & set(getattr(item, "fixturenames", ()))
-        if needed:
+        needed = set(getattr(item, "fixturenames", ()))
+        if needed & PLANES:
             item.add_marker(pytest.mark.cluster)
         if "gateway_plane" in needed:
             item.add_marker(pytest.mark.gateway)
-        if "prometheus" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.prometheus)
+        for name in {"browser", "prometheus"} & needed:
+            item.add_marker(name)
+    workers.group(items)
+    if hasattr(config, "workerinput"):
+        workers.longest_first(items)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Builds what is missing before the first test: no test's time limit covers minutes of it."""
-    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if session.config.option.collectonly or reporter is None:
+    marks = {mark.name for item in session.items for mark in item.iter_markers()}
+    _build_what_is_missing(session.config, marks)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node: WorkerController, ids: Sequence[str]) -> None:
+    _build_what_is_missing(node.config, {name.rpartition("@")[2] for name in ids})
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> workers.Division:
+    return workers.Division(config, log)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    report.nodeid = workers.without_group(report.nodeid)
+
+
+def _build_what_is_missing(config: pytest.Config, marks: set[str]) -> None:
+    """Before the first test, since no test's time limit covers minutes of it."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if config.option.collectonly or reporter is None:
         return
-    if any(item.get_closest_marker("cluster") for item in session.items):
-        gateway = any(item.get_closest_marker("gateway") for item in session.items)
-        wanted = gateway and not _forbidden()
-        binaries_for(Components.FULL, TerminalProgress(reporter), gateway=wanted)
-    if any(item.get_closest_marker("prometheus") for item in session.items):
-        _prometheus_binary(TerminalProgress(reporter))
+    progress = TerminalProgress(reporter)
+    if marks & {workers.CLUSTER, workers.GATEWAY}:
+        wanted = workers.GATEWAY in marks and not _forbidden()
+        binaries_for(Components.FULL, progress, gateway=wanted)
+    if workers.PROMETHEUS in marks:
+        _prometheus_binary(progress)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

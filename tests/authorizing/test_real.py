@@ -114,7 +114,7 @@ async def test_attack_5_leave_to_infer_is_none_to_retrain(world: World) -> None:
         (b'{"model": "other", "inputs": []}', {}, "model-mismatch"),
         (b'{"inputs": [], "inputs": []}', {}, "key-repeated"),
         (b'{"Model": "other"}', {}, "key-odd-case"),
-        (gzip.compress(BODY), {"Content-Encoding": "gzip"}, "encoding-unknown"),
+        (gzip.compress(BODY, mtime=0), {"Content-Encoding": "gzip"}, "encoding-unknown"),
         (BODY, {"Content-Type": "text/plain"}, "content-type-unknown"),
         (b'{"inputs": NaN}', {}, "body-not-json"),
         (BODY, {"x-model-adapter": "other@0123456789ab"}, "gateway-header"),

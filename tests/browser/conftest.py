@@ -52,12 +52,6 @@ class Estate:
         return self.moving, self.aborted, self.door
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if "browser" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.browser)
-
-
 @pytest.fixture(scope="session")
 def worlds() -> Iterator[Estate]:
     thread = LoopThread()
