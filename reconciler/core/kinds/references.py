@@ -34,17 +34,28 @@ class OciArtifact:
 
 @dataclass(frozen=True, slots=True)
 class SecretReference:
-    """Where a secret lies in a store. The value never enters this process."""
+    """Where a secret lies in a store. The value never enters this process.
+
+    `version` is empty where the document names none.
+    """
 
     store: str
     path: str
     key: str
+    version: str = ""
 
     def __str__(self) -> str:
-        return f"{self.store}:{self.path}#{self.key}"
+        version = f"@{self.version}" if self.version else ""
+        return f"{self.store}:{self.path}#{self.key}{version}"
+
+    @property
+    def place(self) -> str:
+        """What a store lets somebody read or not: it knows no rights to single keys."""
+        return f"{self.store}:{self.path}"
 
     @classmethod
     def parse(cls, text: str) -> SecretReference:
         store, _, rest = text.partition(":")
-        path, _, key = rest.rpartition("#")
-        return cls(store, path, key)
+        path, _, named = rest.rpartition("#")
+        key, _, version = named.partition("@")
+        return cls(store, path, key, version)

@@ -33,6 +33,7 @@ from reconciler.core.kinds.scalars import (
     Principal,
     Sha256,
 )
+from reconciler.core.kinds.secret_delivery import SecretDelivery
 from reconciler.core.kinds.serving import GatewayReference, Resources
 from reconciler.core.quantities import Percent
 
@@ -263,6 +264,8 @@ class Defaults(Part):
     """Resources of a model's container."""
     gateway: Maybe[GatewayReference] = None
     """Gateway to which the routes of models attach."""
+    secret_delivery: Maybe[SecretDelivery] = None
+    """How secrets come to workloads."""
     health_timeout: Duration = timedelta(minutes=10)
     """How long an applied object may take to become healthy."""
     replicas: PositiveCount = 2

@@ -19,7 +19,7 @@ from pydantic.types import Strict
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from reconciler.core.identifiers import Digest
-from reconciler.core.kinds.references import OciArtifact, SecretReference
+from reconciler.core.kinds.references import OciArtifact
 from reconciler.core.quantities import (
     DURATION_PATTERN,
     PERCENT_PATTERN,
@@ -256,16 +256,6 @@ Artifact: TypeAlias = Annotated[
         "they can be moved",
         examples=(f"oci://registry.example.com/models/fraud@sha256:{'0' * 64}",),
         read=OciArtifact.parse,
-    ),
-]
-SecretSource: TypeAlias = Annotated[
-    SecretReference,
-    TextForm(
-        what="a reference to a secret",
-        pattern=r"^(vault|aws):[A-Za-z0-9_./:-]+#[A-Za-z0-9_.-]+$",
-        hint="write store, path and key such as vault:kv/risk/fraud#hf_token, never the value",
-        examples=("vault:kv/risk/fraud#hf_token", "aws:prod/search/reranker#token"),
-        read=SecretReference.parse,
     ),
 ]
 SecretPattern: TypeAlias = Annotated[

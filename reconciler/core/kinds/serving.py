@@ -25,9 +25,9 @@ from reconciler.core.kinds.scalars import (
     Port,
     PositiveCount,
     QuantityText,
-    SecretSource,
     Text,
 )
+from reconciler.core.kinds.secret_delivery import SecretSource
 
 DEFAULT_MODEL_MOUNT = "/models"
 
@@ -96,9 +96,21 @@ class Secret(Part):
     """A secret that the container needs, by reference."""
 
     name: DnsLabel
-    """Name under which the container finds it."""
+    """Name under which the container finds it: `hf-token` is the variable `HF_TOKEN` where it comes
+    as a value, and `HF_TOKEN_FILE` where it comes as a file, with the file's path."""
     source: SecretSource = Field(alias="from")
-    """Where it lies: store, path and key."""
+    """Where it lies: store, path and key, and the version where it is to be that one."""
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that has the value, where it comes as one."""
+        name = self.name.replace("-", "_").upper()
+        return f"_{name}" if name[0].isdigit() else name
+
+    @property
+    def file_variable(self) -> str:
+        """The environment variable that has the path, where it comes as a file."""
+        return f"{self.variable}_FILE"
 
 
 class Signals(Part):
@@ -168,6 +180,17 @@ class Serving(Part):
     @classmethod
     def _refuse_repeated_secrets(cls, secrets: tuple[Secret, ...]) -> tuple[Secret, ...]:
         return unique(secrets, name=lambda secret: secret.name)
+
+    @model_validator(mode="after")
+    def _keep_variables_apart(self) -> Serving:
+        env = self.container.env if self.container is not None else {}
+        for secret in self.secrets:
+            if taken := {secret.variable, secret.file_variable} & env.keys():
+                raise refusal(
+                    f"has {min(taken)} in container.env, which is secret {secret.name}'s",
+                    hint="rename the secret, or remove the variable",
+                )
+        return self
 
     @model_validator(mode="after")
     def _require_what_the_runtime_needs(self) -> Serving:
