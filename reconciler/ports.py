@@ -26,6 +26,7 @@ from reconciler.core.kinds import Evaluation
 from reconciler.core.ledger import Ledger, LedgerUpdate, Position
 from reconciler.core.manifests import JsonObject, JsonValue
 from reconciler.core.samples import EvaluationResult, QueryPoint
+from reconciler.core.secret_versions import Pin
 
 
 class Clock(Protocol):
@@ -142,7 +143,10 @@ class Cluster(Protocol):
         ...
 
     async def rights(self, namespace: str) -> tuple[JsonObject, ...]:
-        """Rules of a SelfSubjectRulesReview."""
+        """Rules of a SelfSubjectRulesReview, which has those for the whole cluster as well.
+
+        Of a server that cannot list them all, with those that would be too much and that it allows.
+        """
         ...
 
     async def close(self) -> None: ...
@@ -288,7 +292,7 @@ class Logged:
 
 
 class StateStore(Protocol):
-    """Durable state: the audit log, the ledgers, the position. One transaction per call."""
+    """Durable state: the audit log, the ledgers, the position, the pins. One transaction a call."""
 
     async def append(
         self,
@@ -296,16 +300,20 @@ class StateStore(Protocol):
         *,
         updates: Sequence[LedgerUpdate] = (),
         position: Position | None = None,
+        pins: Sequence[Pin] = (),
     ) -> Sequence[int]:
         """Write all or nothing, durably; returns the index of each record.
 
-        Transient when the disk is full or the database is away: nothing was written.
+        A pin that is there stays as it is. Transient when the disk is full or the database is away:
+        nothing was written.
         """
         ...
 
     async def ledger(self, cluster: ClusterName) -> Ledger: ...
 
     async def position(self) -> Position: ...
+
+    async def pins(self) -> Sequence[Pin]: ...
 
     async def records(self, start: int = 0, limit: int = 1000) -> Sequence[Logged]: ...
 

@@ -16,6 +16,7 @@ from reconciler.core.audit.records import AuditRecord
 from reconciler.core.change_requests import ReviewRecord
 from reconciler.core.identifiers import ClusterName, ObjectKey, UnitName
 from reconciler.core.ledger import Entry, Ledger, LedgerUpdate, Position, UnitState
+from reconciler.core.secret_versions import Pin
 from reconciler.ports import Head, Logged
 
 
@@ -32,6 +33,7 @@ class MemoryStateStore:
     _position: Position = field(default_factory=Position)
     _checkpoints: dict[int, bytes] = field(default_factory=dict)
     _reviews: dict[int, ReviewRecord] = field(default_factory=dict)
+    _pins: dict[tuple[str, str], Pin] = field(default_factory=dict)
 
     async def append(
         self,
@@ -39,6 +41,7 @@ class MemoryStateStore:
         *,
         updates: Sequence[LedgerUpdate] = (),
         position: Position | None = None,
+        pins: Sequence[Pin] = (),
     ) -> Sequence[int]:
         start = len(self._leaves)
         leaves = [encode(record) for record in records]
@@ -51,6 +54,8 @@ class MemoryStateStore:
         for update in updates:
             self._update(update)
         self._position = self._position if position is None else position
+        for pin in pins:
+            self._pins.setdefault((pin.owner, pin.reference), pin)
         return range(start, start + len(leaves))
 
     def _grow(self, leaves: Sequence[bytes]) -> None:
@@ -79,6 +84,9 @@ class MemoryStateStore:
 
     async def position(self) -> Position:
         return self._position
+
+    async def pins(self) -> Sequence[Pin]:
+        return sorted(self._pins.values())
 
     async def records(self, start: int = 0, limit: int = 1000) -> Sequence[Logged]:
         return tuple(

@@ -107,6 +107,15 @@ REVIEW = Table(
 )
 """Came after the others, and earlier releases do not look at it: it needs no version of its own."""
 
+PIN = Table(
+    "secret_pin",
+    METADATA,
+    Column("owner", Text, primary_key=True),
+    Column("reference", Text, primary_key=True),
+    Column("version", Text, nullable=False),
+)
+"""As `review`: it came after the others."""
+
 # INSERT OR REPLACE removes rows without firing a DELETE trigger, hence those on INSERT:
 # https://sqlite.org/lang_conflict.html
 _SQLITE_TRIGGERS = """
@@ -209,6 +218,7 @@ def prepare(connection: Connection, *, create: bool) -> None:
         )
     if create:
         REVIEW.create(connection, checkfirst=True)
+        PIN.create(connection, checkfirst=True)
 
 
 def _version(connection: Connection) -> int | None:

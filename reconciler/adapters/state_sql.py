@@ -24,6 +24,7 @@ from reconciler.adapters.state_schema import (
     ENTRY,
     LEAF,
     OPEN_INTENT,
+    PIN,
     POSITION,
     REVIEW,
     UNIT,
@@ -36,6 +37,7 @@ from reconciler.core.change_requests import ReviewRecord
 from reconciler.core.errors import Corrupt
 from reconciler.core.identifiers import ClusterName
 from reconciler.core.ledger import Ledger, LedgerUpdate, Position
+from reconciler.core.secret_versions import Pin
 from reconciler.ports import Head, Logged
 
 _T = TypeVar("_T")
@@ -99,8 +101,9 @@ class SqlStateStore:
         *,
         updates: Sequence[LedgerUpdate] = (),
         position: Position | None = None,
+        pins: Sequence[Pin] = (),
     ) -> Sequence[int]:
-        call = AppendCall(tuple(records), tuple(updates), position)
+        call = AppendCall(tuple(records), tuple(updates), position, tuple(pins))
         self._waiting.append(call)
         self._thread.submit(self._write_waiting)
         return await asyncio.wrap_future(call.indices)
@@ -124,6 +127,10 @@ class SqlStateStore:
         return await self._read(
             lambda connection: read_position(connection.scalar(select(POSITION.c.facts)))
         )
+
+    async def pins(self) -> Sequence[Pin]:
+        query = select(PIN.c.owner, PIN.c.reference, PIN.c.version).order_by(*PIN.primary_key)
+        return await self._read(lambda connection: [Pin(*row) for row in connection.execute(query)])
 
     async def records(self, start: int = 0, limit: int = 1000) -> Sequence[Logged]:
         query = (

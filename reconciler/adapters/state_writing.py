@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from sqlalchemy import Connection, Engine, Table, bindparam, delete, text
 
 from reconciler.adapters import state_tree
 from reconciler.adapters.state_connecting import translated
 from reconciler.adapters.state_rows import Row, entry_row, position_row, unit_row
-from reconciler.adapters.state_schema import ENTRY, POSITION, UNIT
+from reconciler.adapters.state_schema import ENTRY, PIN, POSITION, UNIT
 from reconciler.core.audit import merkle
 from reconciler.core.audit.encoding import encode
 from reconciler.core.audit.pairing import paired
@@ -23,6 +23,7 @@ from reconciler.core.audit.records import AuditRecord
 from reconciler.core.errors import Corrupt
 from reconciler.core.identifiers import ClusterName, ObjectKey, UnitName
 from reconciler.core.ledger import Entry, LedgerUpdate, Position, UnitState
+from reconciler.core.secret_versions import Pin
 from reconciler.ports import Head
 
 
@@ -33,6 +34,7 @@ class AppendCall:
     records: tuple[AuditRecord, ...]
     updates: tuple[LedgerUpdate, ...]
     position: Position | None
+    pins: tuple[Pin, ...] = ()
     indices: Future[range] = field(default_factory=Future)
     leaves: list[bytes] = field(default_factory=list)
     start: int = 0
@@ -177,19 +179,29 @@ def _write_state(connection: Connection, calls: Sequence[AppendCall]) -> None:
     _drop(connection, UNIT, [{"cluster": c, "unit": u} for (c, u), s in units.items() if s is None])
     if position is not None:
         _put(connection, POSITION, [position_row(position)])
+    _keep(connection, PIN, [asdict(pin) for call in calls for pin in call.pins])
 
 
 def _put(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     """Insert or replace rows, in the one form that both databases know."""
+    rest = ", ".join(f"{c.name} = excluded.{c.name}" for c in table.columns if not c.primary_key)
+    _insert(connection, table, rows, f"UPDATE SET {rest}")
+
+
+def _keep(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """Insert rows, and leave those that are there."""
+    _insert(connection, table, rows, "NOTHING")
+
+
+def _insert(connection: Connection, table: Table, rows: Sequence[Row], otherwise: str) -> None:
     if not rows:
         return
     names = [column.name for column in table.columns]
     identity = ", ".join(column.name for column in table.primary_key)
-    rest = ", ".join(f"{c.name} = excluded.{c.name}" for c in table.columns if not c.primary_key)
     statement = (
         f"INSERT INTO {table.name} ({', '.join(names)}) "  # noqa: S608 - names of our own tables
         f"VALUES ({', '.join(f':{name}' for name in names)}) "
-        f"ON CONFLICT ({identity}) DO UPDATE SET {rest}"
+        f"ON CONFLICT ({identity}) DO {otherwise}"
     )
     connection.execute(text(statement), rows)
 

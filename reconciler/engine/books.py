@@ -1,4 +1,4 @@
-"""The books: ledgers and position in memory, always equal to what is durable.
+"""The books: ledgers, position and pins in memory, always equal to what is durable.
 
 Separate from the store, because every pass reads them and only a few lines write them. The
 invariant: memory changes after the transaction and never before, so a reader sees nothing that a
@@ -16,6 +16,7 @@ from reconciler.core.audit.records import AuditRecord
 from reconciler.core.identifiers import ClusterName, ObjectKey, UnitName
 from reconciler.core.ledger import Entry, Ledger, LedgerUpdate, Position, UnitState
 from reconciler.core.manifests import JsonObject
+from reconciler.core.secret_versions import Pin, PinBook
 from reconciler.ports import StateStore
 
 
@@ -39,9 +40,15 @@ class Books:
     """Reads once at the start, then follows its own writes."""
 
     def __init__(
-        self, store: StateStore, ledgers: Mapping[ClusterName, Ledger], position: Position
+        self,
+        store: StateStore,
+        ledgers: Mapping[ClusterName, Ledger],
+        position: Position,
+        pins: PinBook,
     ) -> None:
         self._store = store
+        self.pins = pins
+        """Versions of secrets that were decided for good."""
         self._clusters = {name: _ClusterBooks(ledger) for name, ledger in ledgers.items()}
         self._position = position
         self._positioning = asyncio.Lock()
@@ -49,12 +56,14 @@ class Books:
     @classmethod
     async def open(cls, store: StateStore, clusters: Sequence[ClusterName]) -> Books:
         ledgers = {name: await store.ledger(name) for name in clusters}
-        return cls(store, ledgers, await store.position())
+        pins = PinBook().with_(await store.pins())
+        return cls(store, ledgers, await store.position(), pins)
 
     async def reload(self, cluster: ClusterName) -> None:
-        """Read a ledger and the position again: another daemon may have written them."""
+        """Read all but the other ledgers again: another daemon may have written it."""
         self._clusters[cluster] = _ClusterBooks(await self._store.ledger(cluster))
         self._position = await self._store.position()
+        self.pins = PinBook().with_(await self._store.pins())
 
     @property
     def clusters(self) -> AbstractSet[ClusterName]:
@@ -74,6 +83,7 @@ class Books:
         updates: Sequence[LedgerUpdate] = (),
         position: Position | None = None,
         journal: Mapping[str, JsonObject | None] | None = None,
+        pins: Sequence[Pin] = (),
     ) -> Sequence[int]:
         """Append records and make the updates, durably and together; returns record indexes.
 
@@ -83,7 +93,9 @@ class Books:
         Once the transaction has begun it is seen through even when the caller is cancelled:
         otherwise memory could miss what the database has.
         """
-        writing = asyncio.ensure_future(self._write(records, updates, position, journal or {}))
+        writing = asyncio.ensure_future(
+            self._write(records, updates, position, journal or {}, pins)
+        )
         try:
             return await asyncio.shield(writing)
         except asyncio.CancelledError:
@@ -96,16 +108,17 @@ class Books:
         updates: Sequence[LedgerUpdate],
         position: Position | None,
         journal: Mapping[str, JsonObject | None],
+        pins: Sequence[Pin],
     ) -> Sequence[int]:
         if position is None and not journal:
-            return await self._append(records, updates, None)
+            return await self._append(records, updates, None, pins)
         # Passes and rollouts both write the position: one at a time, or one would undo the other.
         async with self._positioning:
             now = self._position
             entries = {**now.journal, **journal}
             kept = {name: body for name, body in entries.items() if body is not None}
             merged = replace(position or now, journal=kept)
-            indexes = await self._append(records, updates, merged)
+            indexes = await self._append(records, updates, merged, pins)
             self._position = merged
             return indexes
 
@@ -114,8 +127,10 @@ class Books:
         records: Sequence[AuditRecord],
         updates: Sequence[LedgerUpdate],
         position: Position | None,
+        pins: Sequence[Pin],
     ) -> Sequence[int]:
-        indexes = await self._store.append(records, updates=updates, position=position)
+        indexes = await self._store.append(records, updates=updates, position=position, pins=pins)
+        self.pins = self.pins.with_(pins) if pins else self.pins
         for update in updates:
             self._clusters[update.cluster].update(update)
         return indexes

@@ -12,6 +12,7 @@ from typing import TypeAlias
 from reconciler.core.audit.records import AuditRecord
 from reconciler.core.identifiers import ClusterName
 from reconciler.core.ledger import Ledger, LedgerUpdate, Position
+from reconciler.core.secret_versions import Pin
 from reconciler.ports import Logged, StateStore
 
 Listener: TypeAlias = Callable[[Sequence[Logged]], None]
@@ -30,8 +31,9 @@ class NotifyingStore:
         *,
         updates: Sequence[LedgerUpdate] = (),
         position: Position | None = None,
+        pins: Sequence[Pin] = (),
     ) -> Sequence[int]:
-        indexes = await self._store.append(records, updates=updates, position=position)
+        indexes = await self._store.append(records, updates=updates, position=position, pins=pins)
         logged = [Logged(*item) for item in zip(indexes, records, strict=True)]
         for listener in self._listeners:
             listener(logged)
@@ -42,6 +44,9 @@ class NotifyingStore:
 
     async def position(self) -> Position:
         return await self._store.position()
+
+    async def pins(self) -> Sequence[Pin]:
+        return await self._store.pins()
 
     async def records(self, start: int = 0, limit: int = 1000) -> Sequence[Logged]:
         return await self._store.records(start, limit)

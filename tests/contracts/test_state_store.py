@@ -27,6 +27,7 @@ from reconciler.core.audit.encoding import encode
 from reconciler.core.audit.records import AuditRecord
 from reconciler.core.identifiers import ClusterName, Digest, UnitName
 from reconciler.core.ledger import LedgerUpdate, Position, Standing, UnitState
+from reconciler.core.secret_versions import Pin
 
 # --- Appending and reading back ---------------------------------------------------------------
 
@@ -42,6 +43,17 @@ async def test_records_come_back_as_they_were_written(store: Store) -> None:
     written = [intent(), outcome(0), decision()]
     assert list(await store.append(written)) == [0, 1, 2]
     assert [logged.record for logged in await store.records()] == written
+
+
+async def test_a_pin_comes_back_and_is_never_another(store: Store) -> None:
+    owner, reference = "Model/fraud@v3", "vault:kv/risk/fraud#token"
+    assert list(await store.pins()) == []
+    await store.append([], pins=[Pin(owner, reference, "7")])
+    await store.append([], pins=[Pin(owner, reference, "8"), Pin(owner, "aws:risk#token", "id")])
+    assert list(await store.pins()) == [
+        Pin(owner, "aws:risk#token", "id"),
+        Pin(owner, reference, "7"),
+    ]
 
 
 async def test_records_can_be_read_in_pages(store: Store) -> None:

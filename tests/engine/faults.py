@@ -52,7 +52,7 @@ class FailingStore:
         self.appends_until_error: int | None = None
         self.planned: FairleadError | None = None
 
-    async def append(self, records, *, updates=(), position=None):
+    async def append(self, records, *, updates=(), position=None, pins=()):
         await asyncio.sleep(0)
         if self.appends_until_error is not None:
             if self.appends_until_error == 0:
@@ -61,7 +61,9 @@ class FailingStore:
                 self.appends_until_error -= 1
         if self.error is not None:
             raise self.error
-        return await self._store.append(records, updates=updates, position=position)
+        return await self._store.append(
+            records, updates=updates, position=position, pins=pins
+        )
 
     def __getattr__(self, name: str):
         return getattr(self._store, name)

@@ -45,9 +45,11 @@ class MortalStore:
         self._store = store
         self._life = life
 
-    async def append(self, records, *, updates=(), position=None):
+    async def append(self, records, *, updates=(), position=None, pins=()):
         self._life.point()
-        indexes = await self._store.append(records, updates=updates, position=position)
+        indexes = await self._store.append(
+            records, updates=updates, position=position, pins=pins
+        )
         self._life.point()
         return indexes
 
