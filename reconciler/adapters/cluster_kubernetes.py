@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import cast
 
 from reconciler.adapters.cluster_connection import APPLY_PATCH, ApiConnection
 from reconciler.adapters.cluster_credentials import ClusterAccess
 from reconciler.adapters.cluster_discovery import Discovery, object_path
 from reconciler.adapters.cluster_identity import identity_of
+from reconciler.adapters.cluster_rights import rights_in
 from reconciler.adapters.cluster_watching import Reflector
 from reconciler.core.errors import Missing
 from reconciler.core.identifiers import ClusterName, GroupVersionKind, ObjectKey
@@ -95,23 +95,7 @@ class KubernetesCluster:
         return reflector.events()
 
     async def rights(self, namespace: str) -> tuple[JsonObject, ...]:
-        """Resource rules and non-resource rules, in the server's order."""
-        answer = await self.connection.request(
-            "POST",
-            "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews",
-            doing=f"ask for our rights in {namespace or 'the cluster'}",
-            body={
-                "apiVersion": "authorization.k8s.io/v1",
-                "kind": "SelfSubjectRulesReview",
-                # The review wants a namespace; cluster-wide rules show in every one.
-                "spec": {"namespace": namespace or "default"},
-            },
-        )
-        status = cast("dict[str, list[JsonObject] | None]", answer.get("status") or {})
-        return (
-            *(status.get("resourceRules") or ()),
-            *(status.get("nonResourceRules") or ()),
-        )
+        return await rights_in(self.connection, namespace)
 
     async def close(self) -> None:
         await self.connection.close()

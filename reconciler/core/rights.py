@@ -7,13 +7,37 @@ found here could give itself any right, or read secrets, on behalf of whoever ca
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import cast
+from typing import Final, cast
 
 from reconciler.core.manifests import JsonObject
 
-_ANY = "*"
-_ESCALATION = frozenset({"escalate", "impersonate"})
-_BINDING = frozenset({"bind"})
+_ANY: Final = "*"
+_ESCALATION: Final = frozenset({"escalate", "impersonate"})
+"""`impersonate` lets one do all that somebody may: constrained impersonation has other verbs."""
+
+_NODES: Final = frozenset({"impersonate:associated-node", "impersonate:arbitrary-node"})
+_AS: Final = "impersonate:"
+_DOING: Final = "impersonate-on:"
+"""What may be done as somebody else is `impersonate-on:MODE:VERB` on the resource (KEP-5284)."""
+
+_OVER_ALL: Final = "system:masters"
+"""The group that no access rule binds."""
+
+PROBES: Final[tuple[JsonObject, ...]] = tuple(
+    {"verb": verb, "group": group, "resource": resource, "subresource": subresource}
+    for group, resource, subresource, verbs in (
+        ("*", "*", "", ("*",)),
+        ("", "secrets", "", ("get", "list", "create", "patch")),
+        ("", "serviceaccounts", "token", ("create",)),
+        ("rbac.authorization.k8s.io", "roles", "", ("escalate", "bind")),
+        ("rbac.authorization.k8s.io", "clusterroles", "", ("escalate", "bind")),
+        ("", "users", "", ("impersonate",)),
+        ("", "groups", "", ("impersonate",)),
+        ("", "serviceaccounts", "", ("impersonate",)),
+    )
+    for verb in verbs
+)
+"""What to ask one by one where a server cannot list our rights: too much, each of them."""
 
 
 def excessive_rights(rules: Iterable[JsonObject]) -> tuple[str, ...]:
@@ -21,22 +45,55 @@ def excessive_rights(rules: Iterable[JsonObject]) -> tuple[str, ...]:
     return tuple(sorted({reason for rule in rules for reason in _reasons(rule)}))
 
 
+def rule_of(probe: JsonObject) -> JsonObject:
+    """A probe that a server answered with yes, as the rule that would say so."""
+    parts = [str(probe["resource"]), str(probe["subresource"])]
+    return {
+        "verbs": [probe["verb"]],
+        "apiGroups": [probe["group"]],
+        "resources": ["/".join(filter(None, parts))],
+    }
+
+
 def _reasons(rule: JsonObject) -> Iterator[str]:
     resources, verbs = _names(rule, "resources"), _names(rule, "verbs")
     if not resources or not verbs:
         return  # A rule about paths such as /healthz.
     groups = _names(rule, "apiGroups")
-    if _ANY in verbs:
+    if any(verb.endswith(_ANY) for verb in verbs):
         yield f"every verb on {_listed(resources)}"
     if _ANY in resources:
         yield f"{_listed(verbs)} on every resource of {_listed(groups, empty='the core group')}"
-    if found := verbs & _ESCALATION:
+    if found := {verb for verb in verbs if _plain(verb) in _ESCALATION or verb in _NODES}:
         yield f"{_listed(found)} on {_listed(resources)}"
-    if verbs & _BINDING and not _names(rule, "resourceNames"):
-        # Whoever may bind any role may give itself cluster-admin.
-        yield f"bind on every one of {_listed(resources)}"
     if any(name.partition("/")[0] == "secrets" for name in resources) and groups & {"", _ANY}:
         yield f"{_listed(verbs)} on secrets"
+    yield from _too_many_names(rule, resources, verbs)
+
+
+def _too_many_names(
+    rule: JsonObject, resources: frozenset[str], verbs: frozenset[str]
+) -> Iterator[str]:
+    """What may be done to one or another, and not to all of them."""
+    names = _names(rule, "resourceNames")
+    becoming = {verb for verb in verbs if verb.startswith(_AS)}
+    if becoming and _OVER_ALL in names:
+        yield f"{_listed(becoming)} on {_OVER_ALL}"
+    if names:
+        return
+    if becoming - _NODES:
+        yield f"{_listed(becoming - _NODES)} on every one of {_listed(resources)}"
+    if any(_plain(verb) == "bind" for verb in verbs):
+        # Whoever may bind any role may give itself cluster-admin.
+        yield f"bind on every one of {_listed(resources)}"
+    if "serviceaccounts/token" in resources and any(_plain(verb) == "create" for verb in verbs):
+        # Whoever may mint a token for any identity is every identity.
+        yield "create on every one of serviceaccounts/token"
+
+
+def _plain(verb: str) -> str:
+    """The verb itself, whoever it is done as."""
+    return verb.rpartition(":")[2] if verb.startswith(_DOING) else verb
 
 
 def _names(rule: JsonObject, field: str) -> frozenset[str]:

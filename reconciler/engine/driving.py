@@ -24,6 +24,7 @@ from reconciler.engine.concurrency import together
 from reconciler.engine.correcting import Correctors
 from reconciler.engine.executing import Superseded
 from reconciler.engine.following import RETRY_SECONDS, BranchFollower, backoff
+from reconciler.engine.guarding import RightsReview
 from reconciler.engine.leading import Leader
 from reconciler.engine.performing import Context, Performer
 from reconciler.engine.reconciling import Reconciler
@@ -66,8 +67,12 @@ class Engine:
         context: Context,
         poll_seconds: float,
         instruments: Instruments | None = None,
+        review: RightsReview | None = None,
     ) -> None:
-        """Without `instruments` nothing is measured: every version gets its traffic at once."""
+        """Without `instruments` nothing is measured: every version gets its traffic at once.
+
+        Without a `review` nobody looks at the daemon's own rights in single namespaces.
+        """
         self.books = books
         self._clock = clock
         self._context = context
@@ -87,6 +92,7 @@ class Engine:
             books=books,
             clock=clock,
             context=context,
+            review=review,
             gradual=instruments is not None,
         )
         around = Surroundings(self.reconciler, self.leader, repository, books, clock, context)

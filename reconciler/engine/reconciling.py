@@ -44,6 +44,7 @@ from reconciler.engine.drafting import Drafts
 from reconciler.engine.executing import Executor, Group, Superseded
 from reconciler.engine.fetching import Compiler, Invalid, verify_history
 from reconciler.engine.grouping import groups_of
+from reconciler.engine.guarding import RightsReview
 from reconciler.engine.leading import Leader
 from reconciler.engine.performing import Context
 from reconciler.engine.positions import Positions
@@ -70,9 +71,12 @@ class Reconciler:
         books: Books,
         clock: Clock,
         context: Context,
+        review: RightsReview | None = None,
         gradual: bool = False,
     ) -> None:
+        """Without a `review` nobody looks at the daemon's own rights."""
         self._repository = repository
+        self._review = review
         self._compiler = Compiler(repository)
         self._recovery = Recovery(repository, books, self._compiler)
         self._leader = leader
@@ -122,6 +126,7 @@ class Reconciler:
         """
         with tracer.start_as_current_span("reconcile", attributes={"fairlead.commit": head}):
             await self.reopen()
+            await self._require_rights(self.accepted)
             restored = [await self.restore_held(name) for name in list(self._leader.sessions)]
             done = await self._take(head, every_object=every_object, retry_refused=retry_refused)
             return done and all(restored)
@@ -164,7 +169,8 @@ class Reconciler:
     async def _compile(self, head: CommitSha) -> DesiredState | None:
         """The commit as a DesiredState, or None after its refusal was recorded.
 
-        Raises Terminal when it cannot be trusted, or when its trees are malformed or too large.
+        Raises Terminal when it cannot be trusted, when its trees are malformed or too large, or
+        when the daemon may do too much where it would have to write.
         """
         rules = self.accepted.policy if self.accepted else None
         with tracer.start_as_current_span("compile"):
@@ -195,7 +201,12 @@ class Reconciler:
             self.problems += moved
             await self._decisions.refuse_invalid(head, moved)
             return None
+        await self._require_rights(state)
         return state
+
+    async def _require_rights(self, desired: DesiredState | None) -> None:
+        if self._review and desired:
+            await self._review.require_in_all(desired, list(self._leader.sessions))
 
     async def _fall_back(self) -> bool:
         """Go on with the last good commit, which stays in force while a newer one is refused."""
@@ -224,7 +235,7 @@ class Reconciler:
             if not self.positions.stands(course):
                 # A rollout moved while the plan was made: it is of a position that is over.
                 raise Superseded
-            await self._decisions.accept(course, made, groups)
+            await self._decisions.accept(course, made, groups, before=self.accepted)
         self.accepted, self.course = course.target, course
         with tracer.start_as_current_span("execute", attributes={"fairlead.plan": made.digest}):
             results = await self._execute(executor, course.state, made, groups)

@@ -21,7 +21,7 @@ from reconciler.core.identifiers import ClusterName
 from reconciler.engine.books import Books
 from reconciler.engine.checkpointing import Checkpointer
 from reconciler.engine.driving import Engine
-from reconciler.engine.guarding import GuardedLease
+from reconciler.engine.guarding import GuardedLease, RightsReview
 from reconciler.engine.looking import Instruments
 from reconciler.engine.notifying import NotifyingStore
 from reconciler.engine.performing import Context
@@ -184,25 +184,32 @@ async def _engine(settings: Settings, world: _World, store: StateStore, metrics:
         # Called while the engine runs, which is made with the leases that call.
         engine.leader.answered(name)
 
-    clusters: dict[ClusterName, Cluster] = {}
-    leases: dict[ClusterName, Lease] = {}
-    for connection in world.connections:
-        cluster = MeasuredCluster(connection.cluster, metrics)
-        clusters[cluster.name] = cluster
-        tolerant = settings.rights != "least"
-        leases[cluster.name] = GuardedLease(
-            connection.lease, cluster, tolerant=tolerant, answered=answered
-        )
+    clusters: dict[ClusterName, Cluster] = {
+        connection.cluster.name: MeasuredCluster(connection.cluster, metrics)
+        for connection in world.connections
+    }
+    books = await Books.open(store, list(clusters))
+    review = RightsReview(clusters, world.clock, tolerant=settings.rights != "least")
+
+    def guarded(connection: Connection) -> Lease:
+        name = connection.cluster.name
+
+        def written() -> frozenset[str]:
+            return frozenset(key.namespace for key in books.ledger(name).entries if key.namespace)
+
+        return GuardedLease(connection.lease, name, review, written=written, answered=answered)
+
     engine = Engine(
         repository=world.repository,
         clusters=clusters,
-        leases=leases,
+        leases={each.cluster.name: guarded(each) for each in world.connections},
         store=store,
-        books=await Books.open(store, list(clusters)),
+        books=books,
         clock=world.clock,
         context=_context(settings),
         poll_seconds=settings.repository.poll.total_seconds(),
         instruments=world.instruments,
+        review=review,
     )
     return engine
 
