@@ -34,7 +34,7 @@ class Workloads:
     def remove(self) -> None:
         self.core.delete_namespace(self.namespace)
 
-    def version(self, version: str, *, replicas: int = 1, fault: str = "", drain: int = 2) -> None:
+    def version(self, version: str, *, replicas: int = 1, fault: str = "", drain: int = 5) -> None:
         """Returns when its replicas are ready."""
         selector = {ROLLOUT_LABEL: MODEL, VERSION_LABEL: version}
         container = {

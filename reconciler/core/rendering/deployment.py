@@ -22,6 +22,10 @@ from reconciler.core.rendering.release import Release
 DRAIN = timedelta(seconds=10)
 """How long a replica keeps serving after it was told to stop: gateways learn of it later."""
 
+SETTLE = timedelta(seconds=3)
+"""How long a replica is ready before it counts as available, and traffic goes to a new version. A
+gateway that has not heard of a version's first replica answers its requests with 503."""
+
 _GRACE = timedelta(seconds=60)
 """Time from the order to stop until the kill, draining included: long answers may finish."""
 
@@ -37,6 +41,7 @@ def deployment(release: Release) -> JsonObject:
         "spec": {
             "replicas": release.replicas,
             "revisionHistoryLimit": _REVISIONS_KEPT,
+            "minReadySeconds": int(SETTLE.total_seconds()),
             "progressDeadlineSeconds": health_seconds(release),
             "strategy": _strategy(release),
             "selector": {"matchLabels": release.selector()},
@@ -52,8 +57,11 @@ def deployment(release: Release) -> JsonObject:
 
 
 def health_seconds(release: Release) -> int:
-    """How long a replica may take to become healthy, in whole seconds."""
-    return max(1, int(release.defaults.health_timeout.total_seconds()))
+    """How long a replica may take to become available, in whole seconds. Kubernetes wants it longer
+    than `SETTLE`."""
+    return max(
+        int(SETTLE.total_seconds()) + 1, int(release.defaults.health_timeout.total_seconds())
+    )
 
 
 def _strategy(release: Release) -> JsonObject:
