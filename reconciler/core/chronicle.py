@@ -13,6 +13,7 @@ from datetime import datetime
 
 from reconciler.core.audit.records import AuditRecord, Phase, Reason, Verb
 from reconciler.core.identifiers import ClusterName, CommitSha, Digest, UnitName
+from reconciler.core.presenting.access_told import AccessTold, access_told
 
 MOST_COMMITS = 1000
 MOST_NOTES = 200
@@ -57,6 +58,7 @@ class CommitStory:
     settled: dict[ClusterName, datetime] = field(default_factory=dict)
     held: dict[str, str] = field(default_factory=dict)
     undone: str = ""
+    access: AccessTold = field(default_factory=AccessTold)
 
     @property
     def changes(self) -> int:
@@ -156,7 +158,7 @@ def _add(story: CommitStory, record: AuditRecord) -> None:
     match record.verb:
         case Verb.ACCEPT:
             story.verdict, story.why, story.plan = "accepted", "", record.plan
-            story.actor = record.actor
+            story.actor, story.access = record.actor, access_told(record.detail)
         case Verb.REFUSE:
             story.verdict, story.plan = "refused", record.plan or story.plan
             story.why = str(record.detail.get("explanation", record.result))

@@ -20,6 +20,8 @@ from reconciler.core.ledger import LedgerUpdate, Position, Standing, UnitState
 from reconciler.core.manifests import JsonObject, JsonValue
 from reconciler.core.outstanding import Outstanding, Place
 from reconciler.core.plans import Plan
+from reconciler.core.presenting.access_told import access_detail
+from reconciler.core.presenting.impact import state_access_changes
 from reconciler.core.problems import Problem, errors_among
 from reconciler.core.refusing import culprits, refusal_text, refusal_updates
 from reconciler.core.rollouts.courses import Course
@@ -42,15 +44,20 @@ class Decisions:
         self._clock = clock
         self._context = context
 
-    async def accept(self, course: Course, made: Plan, groups: Sequence[Group]) -> None:
-        """Record that the commit is in force, before anything of it is written."""
+    async def accept(
+        self, course: Course, made: Plan, groups: Sequence[Group], *, before: DesiredState | None
+    ) -> None:
+        """Record that the commit is in force instead of `before`, ahead of anything of it."""
         desired = course.state
         position = self._books.position
         accepted = position.accepted
         updates = self._progressing(groups)
         records: list[AuditRecord] = []
         if desired.commit != position.accepted:
-            detail: JsonObject = {"changes": sum(len(c.changes) for c in made.clusters)}
+            detail: JsonObject = {
+                "changes": sum(len(c.changes) for c in made.clusters),
+                **access_detail(state_access_changes(before, course.target)),
+            }
             records.append(self._decision(desired.commit, Verb.ACCEPT, made.digest, "ok", detail))
             position = replace(position, accepted=desired.commit, refused=None, explanation="")
         if not groups:

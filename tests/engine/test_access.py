@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from reconciler.core.audit.records import Verb
 from reconciler.core.identifiers import ObjectKey
 from reconciler.engine.driving import REFUSED_RETRY_SECONDS
 from tests.engine.world import World, policy
@@ -118,3 +119,17 @@ async def test_what_is_taken_away_goes_before_what_is_given() -> None:
         assert taken
         assert given
         assert max(taken) < min(given)
+
+
+async def test_the_record_of_a_commit_says_who_gains_and_who_loses() -> None:
+    world = World()
+    first = world.start_repository(files())
+    async with world.running() as engine:
+        await world.until_applied(engine, first)
+        narrower = world.push({"models.yaml": UNLISTED})
+        await world.until_applied(engine, narrower)
+        records = [r for r in await world.records() if r.verb is Verb.ACCEPT]
+    said = {record.commit: record.detail.get("access") for record in records}
+    loses = {"gains": False, "who": "agent bot", "what": "infer on fraud@v1", "clusters": []}
+    assert said[narrower] == {"changes": [loses], "more": 0}
+    assert said[first], "all that the first commit declares is gained"

@@ -7,6 +7,7 @@ sort can be taken for one of the other.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 AGENT_PREFIX: Final = "agent/"
@@ -17,6 +18,8 @@ AGENT_NAMESPACES: Final = "agent-"
 
 SUBJECT_UNITS: Final = ("role/", "agent/")
 """How the names of the units begin that roles and agent scopes become."""
+
+_WORDS: Final = re.compile(r"(Role|agent) ([a-z0-9-]+)", re.ASCII)
 
 
 def agent_subject(name: str) -> str:
@@ -41,3 +44,11 @@ def in_words(subject: str) -> str:
     """The subject at the beginning of a sentence."""
     agent = agent_name(subject)
     return f"Role {subject}" if agent is None else f"agent {agent}"
+
+
+def subject_in(words: str) -> str | None:
+    """The subject that `in_words` has put into words; None for other words."""
+    found = _WORDS.fullmatch(words)
+    if found is None:
+        return None
+    return found[2] if found[1] == "Role" else agent_subject(found[2])
