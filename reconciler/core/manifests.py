@@ -133,3 +133,11 @@ def label_value(name: str) -> str:
     suffix = hashlib.sha256(name.encode()).hexdigest()[:12]
     kept = "".join(c for c in candidate if c.isascii() and (c.isalnum() or c in "-_."))
     return f"{kept[:48].strip('-_.')}-{suffix}".lstrip("-")
+
+
+def bounded_name(name: str, *, longest: int = 63) -> str:
+    """`name` as it is when it may name a Service, else cut and told apart by a digest."""
+    if len(name) <= longest:
+        return name
+    suffix = hashlib.sha256(name.encode()).hexdigest()[:10]
+    return f"{name[: longest - 11].rstrip('-')}-{suffix}"

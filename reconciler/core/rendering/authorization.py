@@ -21,10 +21,10 @@ from reconciler.core.authorizing.rules import (
 )
 from reconciler.core.identifiers import UnitName
 from reconciler.core.kinds import AgentScope, Model, Rollout
-from reconciler.core.manifests import JsonObject, canonical_json
+from reconciler.core.manifests import JsonObject, bounded_name, canonical_json
 from reconciler.core.quantities import Quantity
 from reconciler.core.rendering.aliases import loaded_name
-from reconciler.core.rendering.release import bounded_name, unit_labels
+from reconciler.core.rendering.release import unit_labels
 
 
 def model_route(rollout: Rollout, model: Model, server: Model | None) -> ModelRoute | None:

@@ -7,7 +7,6 @@ can stand side by side, traffic moves by pointing elsewhere, and nothing is buil
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 from reconciler.core.identifiers import UnitName
@@ -15,15 +14,18 @@ from reconciler.core.kinds import API_GROUP, Model, Prompt, Rollout
 from reconciler.core.kinds.model import ModelVersion
 from reconciler.core.kinds.repository import Defaults
 from reconciler.core.kinds.serving import Container, GatewayReference
-from reconciler.core.manifests import REPOSITORY_LABEL, UNIT_LABEL, JsonObject, label_value
+from reconciler.core.manifests import (
+    REPOSITORY_LABEL,
+    UNIT_LABEL,
+    JsonObject,
+    bounded_name,
+    label_value,
+)
 
 ROLLOUT_LABEL = f"{API_GROUP}/rollout"
 MODEL_LABEL = f"{API_GROUP}/model"
 VERSION_LABEL = f"{API_GROUP}/model-version"
 OWNER_LABEL = f"{API_GROUP}/owner"
-
-_LONGEST_NAME = 63
-"""A Service's name is a DNS label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +130,3 @@ def rollout_unit(rollout: str) -> UnitName:
 def unit_labels(repository: str, unit: UnitName) -> JsonObject:
     """The labels by which every object that we apply is found again."""
     return {REPOSITORY_LABEL: label_value(repository), UNIT_LABEL: label_value(unit)}
-
-
-def bounded_name(name: str) -> str:
-    """`name` as it is when it may name a Service, else cut and told apart by a digest."""
-    if len(name) <= _LONGEST_NAME:
-        return name
-    suffix = hashlib.sha256(name.encode()).hexdigest()[:10]
-    return f"{name[: _LONGEST_NAME - 11].rstrip('-')}-{suffix}"

@@ -16,8 +16,15 @@ from reconciler.core.desired import DesiredState, Unit
 from reconciler.core.identifiers import Digest, ObjectKey
 from reconciler.core.kinds import Rollout
 from reconciler.core.ledger import Entry
-from reconciler.core.manifests import JsonObject, Manifest, canonical_json, digest_of, manifest_of
-from reconciler.core.rendering.release import ROLLOUT_LABEL, VERSION_LABEL, bounded_name
+from reconciler.core.manifests import (
+    JsonObject,
+    Manifest,
+    bounded_name,
+    canonical_json,
+    digest_of,
+    manifest_of,
+)
+from reconciler.core.rendering.release import ROLLOUT_LABEL, VERSION_LABEL
 from reconciler.core.rollouts.placing import Placement
 from reconciler.core.rollouts.runtimes import Answering, Found, Positioned
 from reconciler.core.rollouts.states import Target
