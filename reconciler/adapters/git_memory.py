@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from reconciler.core.commits import Commit, TreeDifference, TreeEntry
 from reconciler.core.errors import FairleadError, HistoryRewritten, Missing
-from reconciler.core.identifiers import BlobId, CommitSha, DocumentPath, short
+from reconciler.core.identifiers import BlobId, CommitSha, DocumentPath, TreeId, short
 from reconciler.core.problems import printable
 from reconciler.core.reverting import revert_message
 
@@ -70,10 +70,20 @@ class MemoryRepository:
         author: str = "Ada",
         email: str = "ada@example.com",
         signer: str | None = None,
+        person: tuple[str, ...] = (),
     ) -> CommitSha:
-        """Commit on top of the branch; None as content deletes the file."""
+        """Commit on top of the branch; None as content deletes the file.
+
+        A `signer` is a `person` with that one name, unless others are given.
+        """
         self._pushed = self.commit_on(
-            self._pushed, changes, message=message, author=author, email=email, signer=signer
+            self._pushed,
+            changes,
+            message=message,
+            author=author,
+            email=email,
+            signer=signer,
+            person=person or ((signer,) if signer else ()),
         )
         return self._pushed
 
@@ -86,6 +96,7 @@ class MemoryRepository:
         author: str,
         email: str,
         signer: str | None = None,
+        person: tuple[str, ...] = (),
     ) -> CommitSha:
         """Make a commit that no branch has yet."""
         files = dict(self._trees[parent]) if parent else {}
@@ -103,6 +114,8 @@ class MemoryRepository:
             time=self._start + timedelta(minutes=len(self._commits)),
             message=message,
             signer=signer,
+            person=person,
+            tree=_tree_id(files),
         )
         return self._store(commit, files, changes)
 
@@ -233,6 +246,12 @@ def _blob_id(content: bytes) -> BlobId:
     """Git's own id, so that the same bytes have the same id in every implementation."""
     header = b"blob %d\0" % len(content)
     return BlobId(hashlib.sha1(header + content, usedforsecurity=False).hexdigest())
+
+
+def _tree_id(files: _Tree) -> TreeId:
+    """Not Git's own, but the same for the same contents and no other."""
+    named = sorted((path, file.mode, _blob_id(file.content)) for path, file in files.items())
+    return TreeId(hashlib.sha1(repr(named).encode(), usedforsecurity=False).hexdigest())
 
 
 def _bytewise(path: DocumentPath) -> bytes:

@@ -21,7 +21,7 @@ from pygit2.enums import ObjectType, SortMode
 
 from reconciler.core.commits import Commit, TreeDifference, TreeEntry
 from reconciler.core.errors import Corrupt, HistoryRewritten, Missing, Refused
-from reconciler.core.identifiers import BlobId, CommitSha, DocumentPath, short
+from reconciler.core.identifiers import BlobId, CommitSha, DocumentPath, TreeId, short
 from reconciler.core.problems import printable
 
 TREE_MODE = 0o040000
@@ -257,6 +257,7 @@ def _commit(commit: pygit2.Commit) -> Commit:
         email=_text(commit.author.raw_email),
         time=_time(commit.commit_time),
         message=_text(commit.raw_message),
+        tree=TreeId(str(commit.tree_id)),
     )
 
 

@@ -6,15 +6,19 @@ content is read. The invariant: nothing here was checked out, so no path was eve
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from reconciler.core.identifiers import BlobId, CommitSha, DocumentPath
+from reconciler.core.identifiers import BlobId, CommitSha, DocumentPath, TreeId
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """A commit of the config repository. `signer` is the principal whose signature was verified."""
+    """A commit of the config repository. `signer` is the principal whose signature was verified.
+
+    `person` has all the names of whom the key belongs to; none where the allowed signers do not
+    say. `tree` is the identity of its contents.
+    """
 
     sha: CommitSha
     parents: tuple[CommitSha, ...]
@@ -23,6 +27,8 @@ class Commit:
     time: datetime
     message: str
     signer: str | None = None
+    person: tuple[str, ...] = field(default=(), repr=False)
+    tree: TreeId = field(default=TreeId(""), repr=False)
 
     @property
     def subject(self) -> str:

@@ -16,6 +16,9 @@ CommitSha = NewType("CommitSha", str)
 BlobId = NewType("BlobId", str)
 """Full hexadecimal Git object id of a blob."""
 
+TreeId = NewType("TreeId", str)
+"""Full hexadecimal Git object id of the tree of a commit: equal for equal contents."""
+
 ClusterName = NewType("ClusterName", str)
 """`metadata.name` of a Cluster document."""
 

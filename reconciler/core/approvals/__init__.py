@@ -1,0 +1,1 @@
+"""Approvals of commits: what needs them, who gave them, and whether they suffice."""

@@ -1,0 +1,148 @@
+"""Widening: whether what one commit declares gives anybody more than what another does.
+
+Separate from the sentences of a plan, which it takes over, because more is asked here: also what is
+no permission of a person or agent, such as a limit that is raised or a restriction that goes. The
+invariants: it is a function of two declared states, so that a revert is judged as any other commit;
+and what cannot be told counts as given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Final
+
+from reconciler.core.access.subjects import SUBJECT_UNITS, agent_subject, in_words
+from reconciler.core.approvals.loosening import loosened
+from reconciler.core.desired import DesiredState
+from reconciler.core.grants import AGGREGATION_PREFIX, network_direction
+from reconciler.core.kinds import AgentScope, Model
+from reconciler.core.kinds.agent_scope import Limits
+from reconciler.core.manifests import JsonObject, Manifest
+from reconciler.core.presenting.access_changes import AccessChange
+from reconciler.core.presenting.impact import state_access_changes
+from reconciler.core.request_path import ACCESS_UNIT
+from reconciler.core.statuses import part
+
+_ADMISSION: Final = "admissionregistration.k8s.io"
+_RBAC: Final = "rbac.authorization.k8s.io"
+_ACCESS_GROUPS: Final = frozenset({_ADMISSION, _RBAC, "networking.k8s.io", "vault.fairlead.dev"})
+
+
+def widenings(before: DesiredState, after: DesiredState) -> tuple[str, ...]:
+    """What is given by going from the one to the other, in sentences, each once."""
+    found = (
+        *(_sentence(change) for change in state_access_changes(before, after) if change.gains),
+        *_of_agents(before, after),
+        *_of_objects(before, after),
+        *loosened(before.policy, after.policy),
+    )
+    return tuple(dict.fromkeys(found))
+
+
+def only_narrows(before: DesiredState, after: DesiredState) -> bool:
+    """Whether all that changes is access, and all of that is taken away."""
+    same = (
+        before.policy == after.policy
+        and before.clusters == after.clusters
+        and before.rollouts == after.rollouts
+        and before.gates == after.gates
+        and before.evaluations == after.evaluations
+        and before.prompts == after.prompts
+        and _but_access(before) == _but_access(after)
+    )
+    if not same or not all(map(_is_about_access, _changed(before, after))):
+        return False
+    changes = state_access_changes(before, after)
+    return bool(changes) and not widenings(before, after)
+
+
+def _sentence(change: AccessChange) -> str:
+    where = f" in {', '.join(change.clusters)}" if change.clusters else ""
+    return f"{change.who} gains {change.what}{where}"
+
+
+def _but_access(state: DesiredState) -> dict[str, Model]:
+    """The models, as they are apart from who may use which version."""
+    bare = {}
+    for name, model in state.models.items():
+        versions = tuple(
+            version.model_copy(update={"access": None}) for version in model.spec.versions
+        )
+        spec = model.spec.model_copy(update={"versions": versions})
+        bare[name] = model.model_copy(update={"spec": spec})
+    return bare
+
+
+_Pair = tuple[Manifest | None, Manifest | None]
+
+
+def _changed(before: DesiredState, after: DesiredState) -> Iterator[_Pair]:
+    """Objects that differ, without those that roles and agent scopes become."""
+    for place in sorted({*before.units, *after.units}):
+        old, new = before.units.get(place), after.units.get(place)
+        if old is new or place[1].startswith(SUBJECT_UNITS) or place[1] == ACCESS_UNIT:
+            continue
+        one, other = (unit.manifests if unit else {} for unit in (old, new))
+        for key in sorted({*one, *other}):
+            if one.get(key) != other.get(key):
+                yield one.get(key), other.get(key)
+
+
+def _is_about_access(pair: _Pair) -> bool:
+    return all(one is None or one.key.group in _ACCESS_GROUPS for one in pair)
+
+
+def _of_objects(before: DesiredState, after: DesiredState) -> Iterator[str]:
+    for old, new in _changed(before, after):
+        found = new or old
+        assert found is not None, "an object is on one of the sides"
+        if _gives(old, new):
+            yield f"{found.key} lets through more than before"
+
+
+def _gives(old: Manifest | None, new: Manifest | None) -> bool:
+    """Of what no sentence about access tells."""
+    found = new or old
+    assert found is not None, "an object is on one of the sides"
+    match found.key.group, found.key.kind:
+        case ("networking.k8s.io", "NetworkPolicy"):
+            if old is None or new is None:
+                return new is None
+            return network_direction(old.body, new.body).gives
+        case (group, _) if group == _ADMISSION:
+            return old is not None
+        case ("gateway.networking.k8s.io", "ReferenceGrant") | ("vault.fairlead.dev", _):
+            return new is not None
+        case (group, "ClusterRole") if group == _RBAC:
+            return new is not None and bool(_joins(new.body) - (_joins(old.body) if old else set()))
+    return False
+
+
+def _joins(role: JsonObject) -> set[tuple[str, str]]:
+    """The roles that this one adds its rules to."""
+    labels = part(part(role, "metadata"), "labels")
+    return {(n, str(v)) for n, v in labels.items() if n.startswith(AGGREGATION_PREFIX)}
+
+
+def _of_agents(before: DesiredState, after: DesiredState) -> Iterator[str]:
+    """Limits that are raised, and tools that are not what they were."""
+    for name, scope in after.agents.items():
+        known = before.agents.get(name)
+        if known is None or known == scope:
+            continue
+        who = in_words(agent_subject(name))
+        for limit in Limits.model_fields:
+            was, now = (getattr(one.spec.limits, limit) for one in (known, scope))
+            if was is not None and (now is None or now > was):
+                yield f"{who} has a higher limit of {limit.replace('_', ' ')}"
+        if _ttl(scope) > _ttl(known):
+            yield f"{who} has tokens that last longer"
+        digests = {(tool.server, tool.name): tool.schema_digest for tool in known.spec.tools}
+        for tool in scope.spec.tools:
+            if digests.get((tool.server, tool.name), tool.schema_digest) != tool.schema_digest:
+                yield f"{who} gains another definition of tool {tool.server}/{tool.name}"
+
+
+def _ttl(scope: AgentScope) -> timedelta:
+    return scope.spec.token.ttl
