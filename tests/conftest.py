@@ -101,6 +101,14 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     report.nodeid = workers.without_group(report.nodeid)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The figures that tests measured, and recorded as properties."""
+    for report in terminalreporter.getreports("passed"):
+        for name, said in report.user_properties:
+            if name == "figure" and report.when == "call":
+                terminalreporter.write_line(str(said))
+
+
 def _build_what_is_missing(config: pytest.Config, marks: set[str]) -> None:
     """Before the first test, since no test's time limit covers minutes of it."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
