@@ -13,6 +13,9 @@ CANDIDATES := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11
 # More arguments for pytest and the benchmark: make test ARGS="tests/kinds -x"
 ARGS ?=
 
+# Processes that share the whole suite. Chosen tests run in one: the start of two takes longer.
+WORKERS ?= 2
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
@@ -34,7 +37,7 @@ demo: $(READY)
 	@$(BIN)/fairlead demo $(ARGS)
 
 test: lint chromium
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(or $(ARGS),-n $(WORKERS))
 
 # The tests of the status page drive one. Without, they are skipped and say how to get it.
 chromium:
