@@ -31,12 +31,12 @@ class Estate:
         return cls(by_name, policy.refused_clusters(by_name))
 
     def allowed_by(self, policy: Policy) -> tuple[ClusterName, ...]:
-        """The clusters that the candidate's own policy allows."""
+        """The clusters that the candidate's own policy allows. Stores are only what is named."""
         allowed = policy.own.clusters
         return tuple(
             name
             for name, cluster in self.clusters.items()
-            if allowed.include(name, cluster.metadata.labels)
+            if cluster.spec.vault is None and allowed.include(name, cluster.metadata.labels)
         )
 
     def select(self, labels: Mapping[str, str]) -> tuple[ClusterName, ...]:

@@ -26,6 +26,7 @@ from reconciler.core.policy import Policy
 from reconciler.core.problems import Problem
 from reconciler.core.rendering.release import Release, rollout_unit
 from reconciler.core.rendering.runtimes import RUNTIMES, render
+from reconciler.core.rendering.secret_readers import Delivery
 from reconciler.core.rollouts.loadables import Sort
 from reconciler.core.rollouts.placing import gradual
 from reconciler.core.server_rules import (
@@ -50,6 +51,14 @@ class Environment:
         """The gateway to which routes attach in that cluster."""
         return self.estate.clusters[cluster].spec.gateway or self.defaults.gateway
 
+
+    def delivery(self, cluster: ClusterName) -> Delivery:
+        """How secrets come to workloads in that cluster."""
+        declared = self.estate.clusters[cluster].spec.secret_delivery
+        declared = declared or self.defaults.secret_delivery
+        named = declared.vault.store if declared and declared.vault else ""
+        store = self.estate.clusters.get(ClusterName(named))
+        return Delivery(declared, store.spec.vault if store else None)
 
 @dataclass(frozen=True, slots=True)
 class RenderedRollout:
@@ -196,6 +205,8 @@ def _stages(rollout: Rollout, estate: Estate) -> Mapping[ClusterName, int]:
         for cluster in estate.select(wave.clusters):
             stages.setdefault(cluster, stage)
     return stages
+            delivery=(delivery := environment.delivery(cluster)),
+            pins=pins_in(pins, delivery.declared),
 
 
 def _namespace_problems(document: Document, rollout: Rollout, policy: Policy) -> Iterator[Problem]:

@@ -13,7 +13,9 @@ from typing import Final, cast
 from reconciler.core.kinds.agent_scope import LONGEST_TOKEN
 from reconciler.core.kinds.role import Restriction
 from reconciler.core.manifests import JsonObject, JsonValue, canonical_json, digest_of
+from reconciler.core.probes import with_probe
 from reconciler.core.rendering.agents import AGENT_LABEL, AUDIENCE_ANNOTATION, SECONDS_ANNOTATION
+from reconciler.core.restrictions import RESTRICTION_LABEL, with_revision
 
 _LONGEST_TOKEN: Final = int(LONGEST_TOKEN.total_seconds())
 _API: Final = "admissionregistration.k8s.io/v1"
@@ -110,10 +112,15 @@ def restriction_objects(
         "resources": "\n".join(resources),
     }
     name = restriction_name(repository, role, restriction)
-    metadata: JsonObject = {"name": name, "namespace": parameters, "labels": dict(labels)}
-    yield {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+    marked: JsonObject = {**labels, RESTRICTION_LABEL: "true"}
+    yield {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": name, "namespace": parameters, "labels": marked},
+        "data": with_revision(data),
+    }
     among = _expression("kubernetes.io/metadata.name", "In", values=list(namespaces))
-    binding = _binding(name, _policy_name(repository), labels, among)
+    binding = _binding(name, _policy_name(repository), marked, among)
     spec = cast(JsonObject, binding["spec"])
     spec["paramRef"] = {
         "name": name,

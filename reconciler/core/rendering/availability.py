@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from reconciler.core.manifests import JsonObject
 from reconciler.core.rendering.release import Release
+from reconciler.core.rendering.secret_delivery import account_annotations
 
 
 def disruption_budget(metadata: JsonObject, selector: JsonObject) -> JsonObject:
@@ -25,9 +26,12 @@ def disruption_budget(metadata: JsonObject, selector: JsonObject) -> JsonObject:
 
 def service_account(release: Release) -> JsonObject:
     """An identity of the model's own, without a token: it has no business with the API server."""
+    metadata = release.shared_metadata()
+    if annotations := account_annotations(release):
+        metadata["annotations"] = annotations
     return {
         "apiVersion": "v1",
         "kind": "ServiceAccount",
-        "metadata": release.shared_metadata(),
+        "metadata": metadata,
         "automountServiceAccountToken": False,
     }

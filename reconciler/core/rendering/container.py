@@ -13,6 +13,7 @@ from reconciler.core.kinds.serving import Resources
 from reconciler.core.manifests import JsonObject, JsonValue
 from reconciler.core.rendering.networking import PORT_NAME
 from reconciler.core.rendering.release import Release
+from reconciler.core.rendering.secret_delivery import pod_parts
 
 TMP_VOLUME = "tmp"
 MODEL_VOLUME = "model"
@@ -28,13 +29,13 @@ _LIVENESS: JsonObject = {"periodSeconds": 10, "timeoutSeconds": 5, "failureThres
 
 
 def model_container(release: Release, *, drain: timedelta, startup_seconds: int) -> JsonObject:
-    given = release.container
+    given, secrets = release.container, pod_parts(release)
     container: JsonObject = {
         "name": _CONTAINER_NAME,
         "image": given.image,
         "imagePullPolicy": "IfNotPresent",
         "ports": [{"name": PORT_NAME, "containerPort": given.port, "protocol": "TCP"}],
-        "env": _environment(given.env),
+        "env": [*secrets.environment, *_environment(given.env)],
         "resources": _resources(release),
         "startupProbe": {
             **_probe(given.probes.readiness),
@@ -57,6 +58,7 @@ def model_container(release: Release, *, drain: timedelta, startup_seconds: int)
                 "mountPath": release.model.spec.serving.model_mount,
                 "readOnly": True,
             },
+            *secrets.mounts,
         ],
     }
     if given.command:

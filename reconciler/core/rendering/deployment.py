@@ -18,6 +18,7 @@ from reconciler.core.rendering.container import (
     model_container,
 )
 from reconciler.core.rendering.release import Release
+from reconciler.core.rendering.secret_delivery import pod_parts
 
 DRAIN = timedelta(seconds=10)
 """How long a replica keeps serving after it was told to stop: gateways learn of it later."""
@@ -48,7 +49,7 @@ def deployment(release: Release) -> JsonObject:
             "template": {
                 "metadata": {
                     "labels": release.pod_labels(),
-                    "annotations": scraping(release),
+                    "annotations": {**scraping(release), **pod_parts(release).annotations},
                 },
                 "spec": pod_spec(release, drained_container(release), _model_volume(release)),
             },
@@ -101,7 +102,11 @@ def pod_spec(release: Release, container: JsonObject, *volumes: JsonValue) -> Js
             _spread(release, "topology.kubernetes.io/zone"),
         ],
         "containers": [container],
-        "volumes": [{"name": TMP_VOLUME, "emptyDir": {}}, *volumes],
+        "volumes": [
+            {"name": TMP_VOLUME, "emptyDir": {}},
+            *volumes,
+            *pod_parts(release).volumes,
+        ],
     }
     if tolerations := _tolerations(release):
         spec["tolerations"] = tolerations

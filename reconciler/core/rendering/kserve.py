@@ -24,6 +24,7 @@ from reconciler.core.rendering.deployment import (
     scraping,
 )
 from reconciler.core.rendering.release import ROLLOUT_LABEL, Release
+from reconciler.core.rendering.secret_delivery import pod_parts
 
 INFERENCE_SERVICE = ("serving.kserve.io", "InferenceService")
 """Group and kind."""
@@ -72,6 +73,7 @@ def _predictor(release: Release) -> JsonObject:
         "labels": {**labels, **release.pod_labels()},
         "annotations": {
             **scraping(release),
+            **pod_parts(release).annotations,
             COMMIT_ANNOTATION: _ELSEWHERE,
             SOURCE_ANNOTATION: _ELSEWHERE,
         },

@@ -7,7 +7,7 @@ can stand side by side, traffic moves by pointing elsewhere, and nothing is buil
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from reconciler.core.identifiers import UnitName
 from reconciler.core.kinds import API_GROUP, Model, Prompt, Rollout
@@ -21,6 +21,8 @@ from reconciler.core.manifests import (
     bounded_name,
     label_value,
 )
+from reconciler.core.rendering.secret_readers import NO_DELIVERY, Delivery
+from reconciler.core.secret_versions import Pins
 
 ROLLOUT_LABEL = f"{API_GROUP}/rollout"
 MODEL_LABEL = f"{API_GROUP}/model"
@@ -30,7 +32,8 @@ OWNER_LABEL = f"{API_GROUP}/owner"
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What renderers read. `repository` is the name of the Repository document.
+    """What renderers read. `repository` is the name of the Repository document, `pins` has the
+    versions of secrets that the documents do not name.
 
     `server` is the model of the Rollout whose replicas load an adapter or a prompt. `prompt` is
     what is rolled out where it is one; model and version are then those of its server.
@@ -42,8 +45,10 @@ class Release:
     version: ModelVersion
     defaults: Defaults
     gateway: GatewayReference | None
+    pins: Pins = field(default_factory=dict)
     server: Model | None = None
     prompt: Prompt | None = None
+    delivery: Delivery = NO_DELIVERY
 
     @property
     def subject(self) -> Model | Prompt:

@@ -18,6 +18,7 @@ from reconciler.core.rendering.lora import render_adapter
 from reconciler.core.rendering.networking import http_route, stable_service, version_service
 from reconciler.core.rendering.prompts import render_prompt
 from reconciler.core.rendering.release import Release
+from reconciler.core.rendering.secret_delivery import delivery_objects
 
 Renderer: TypeAlias = Callable[[Release], tuple[JsonObject, ...]]
 
@@ -35,6 +36,7 @@ def _render_deployment(release: Release) -> tuple[JsonObject, ...]:
         deployment(release),
         version_service(release),
         stable_service(release),
+        *delivery_objects(release),
     ]
     if release.replicas > 1:
         bodies.append(disruption_budget(release.metadata(), release.selector()))
@@ -45,7 +47,11 @@ def _render_deployment(release: Release) -> tuple[JsonObject, ...]:
 
 
 def _render_kserve(release: Release) -> tuple[JsonObject, ...]:
-    bodies = [service_account(release), inference_service(release)]
+    bodies = [
+        service_account(release),
+        inference_service(release),
+        *delivery_objects(release),
+    ]
     if release.replicas > 1:
         bodies.append(shared_disruption_budget(release))
     return tuple(bodies)

@@ -1,0 +1,77 @@
+"""Secrets by the agent of Vault, which an injector puts into the pods.
+
+Separate from the other ways, because it needs nothing but annotations. The invariant: the agent
+gets a token for the store alone, and writes a file or fails; a key that is not there is no empty
+file.
+https://developer.hashicorp.com/vault/docs/deploy/kubernetes/injector/annotations
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from reconciler.core.kinds.secret_delivery import VaultStore
+from reconciler.core.manifests import JsonObject, bounded_name
+from reconciler.core.rendering.secret_readers import (
+    FILES,
+    PodParts,
+    Reader,
+    Wanted,
+    file_variables,
+    kv_data,
+)
+
+_ANNOTATION: Final = "vault.hashicorp.com"
+_TOKEN_VOLUME: Final = "vault-token"  # noqa: S105 - the name of a volume
+_DIRECTORY: Final = f"{FILES}/vault"
+
+TOKEN_SECONDS: Final = 600
+"""The shortest that an API server gives."""
+
+_LONGEST_SUFFIX: Final = 40
+"""The name of an annotation has 63 characters, `agent-inject-template-` included."""
+
+_FIELD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+
+
+def agent_parts(reader: Reader, store: VaultStore) -> PodParts:
+    annotations = {
+        f"{_ANNOTATION}/agent-inject": "true",
+        f"{_ANNOTATION}/role": reader.identity,
+        f"{_ANNOTATION}/auth-path": f"auth/{store.mount}",
+        f"{_ANNOTATION}/agent-service-account-token-volume-name": _TOKEN_VOLUME,
+        f"{_ANNOTATION}/secret-volume-path": _DIRECTORY,
+        f"{_ANNOTATION}/error-on-missing-key": "true",
+    }
+    if all(secret.version for secret in reader.secrets):
+        # A version never changes, so nothing has to stay and look for a newer one.
+        annotations[f"{_ANNOTATION}/agent-pre-populate-only"] = "true"
+    for secret in reader.secrets:
+        suffix = bounded_name(secret.name, longest=_LONGEST_SUFFIX)
+        annotations[f"{_ANNOTATION}/agent-inject-secret-{suffix}"] = kv_data(secret.path)
+        annotations[f"{_ANNOTATION}/agent-inject-file-{suffix}"] = secret.name
+        annotations[f"{_ANNOTATION}/agent-inject-template-{suffix}"] = _template(secret)
+    return PodParts(
+        annotations,
+        environment=file_variables(_DIRECTORY, reader.secrets),
+        volumes=(_token_volume(store.audience),),
+    )
+
+
+def _template(secret: Wanted) -> str:
+    """Only the characters that references may have are put between the quotes."""
+    version = f"?version={secret.version}" if secret.version else ""
+    is_field = _FIELD.fullmatch(secret.key)
+    value = f".Data.data.{secret.key}" if is_field else f'index .Data.data "{secret.key}"'
+    path = f"{kv_data(secret.path)}{version}"
+    return f'{{{{- with secret "{path}" -}}}}{{{{ {value} }}}}{{{{- end -}}}}'
+
+
+def _token_volume(audience: str) -> JsonObject:
+    token: JsonObject = {
+        "audience": audience,
+        "expirationSeconds": TOKEN_SECONDS,
+        "path": "token",
+    }
+    return {"name": _TOKEN_VOLUME, "projected": {"sources": [{"serviceAccountToken": token}]}}
