@@ -33,7 +33,7 @@ class MemoryStateStore:
     _position: Position = field(default_factory=Position)
     _checkpoints: dict[int, bytes] = field(default_factory=dict)
     _reviews: dict[int, ReviewRecord] = field(default_factory=dict)
-    _pins: dict[tuple[str, str], Pin] = field(default_factory=dict)
+    _pins: dict[tuple[str, str, str], Pin] = field(default_factory=dict)
 
     async def append(
         self,
@@ -55,7 +55,7 @@ class MemoryStateStore:
             self._update(update)
         self._position = self._position if position is None else position
         for pin in pins:
-            self._pins.setdefault((pin.owner, pin.reference), pin)
+            self._pins.setdefault((pin.owner, pin.store, pin.reference), pin)
         return range(start, start + len(leaves))
 
     def _grow(self, leaves: Sequence[bytes]) -> None:

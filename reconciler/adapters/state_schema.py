@@ -111,6 +111,7 @@ PIN = Table(
     "secret_pin",
     METADATA,
     Column("owner", Text, primary_key=True),
+    Column("store", Text, primary_key=True),
     Column("reference", Text, primary_key=True),
     Column("version", Text, nullable=False),
 )

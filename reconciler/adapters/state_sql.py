@@ -129,7 +129,7 @@ class SqlStateStore:
         )
 
     async def pins(self) -> Sequence[Pin]:
-        query = select(PIN.c.owner, PIN.c.reference, PIN.c.version).order_by(*PIN.primary_key)
+        query = select(*PIN.columns).order_by(*PIN.primary_key)
         return await self._read(lambda connection: [Pin(*row) for row in connection.execute(query)])
 
     async def records(self, start: int = 0, limit: int = 1000) -> Sequence[Logged]:

@@ -1,10 +1,10 @@
 """Compile a commit: from the files that changed to a DesiredState, or to everything wrong.
 
 Separate from its parts, each of which makes one step of it. The invariant: what comes out
-depends on the commit and the rules alone, never on the commits that were compiled before; those
-only make it cheaper. Cost follows the change: an unchanged file is not read, an unchanged unit
-not built. One thing may differ: a Problem that a new policy has with an unchanged file points at
-the document, and not at the field in it.
+depends on the commit, the rules and the pins of secrets alone, never on the commits that were
+compiled before; those only make it cheaper. Cost follows the change: an unchanged file is not
+read, an unchanged unit not built. One thing may differ: a Problem that a new policy has with an
+unchanged file points at the document, and not at the field in it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from reconciler.core.access.bypasses import manifest_problems, model_servers
 from reconciler.core.access_units import NO_SUBJECTS, Subjects
 from reconciler.core.commits import TreeDifference
 from reconciler.core.declarations import declared_as
@@ -28,6 +29,7 @@ from reconciler.core.plain_units import PlainUnit, PlainUnits, regroup
 from reconciler.core.policy import Policy
 from reconciler.core.problems import Problem, errors_among, in_order
 from reconciler.core.reading import place_of
+from reconciler.core.secret_versions import NO_BOOK, PinBook
 from reconciler.core.source_files import (
     NO_FILES,
     Contents,
@@ -89,11 +91,13 @@ def compile_commit(
     *,
     previous: Compilation | None,
     rules: RepositorySpec | None,
+    pins: PinBook = NO_BOOK,
 ) -> tuple[Compilation | None, tuple[Problem, ...]]:
     """Compile `commit`, which differs by `difference` from the commit of `previous`.
 
     `rules` is the policy of the last accepted commit; without one the commit is judged by its
-    own. Nothing comes out when there is an error; warnings come out beside the result.
+    own. `pins` says which versions of secrets were decided. Nothing comes out when there is an
+    error; warnings come out beside the result.
     """
     before = previous.files if previous else NO_FILES
     document, problems = _policy_document(before, difference, contents)
@@ -106,7 +110,7 @@ def compile_commit(
     if changes.unread:
         return None, in_order(changes.problems)
     base = previous if changes.before.layout is not None else None
-    return _assemble(commit, policy, changes, base, contents)
+    return _assemble(commit, policy, changes, base, contents, pins=pins)
 
 
 def _policy_document(
@@ -125,9 +129,11 @@ def _assemble(
     changes: FileChanges,
     base: Compilation | None,
     contents: Contents,
+    *,
+    pins: PinBook,
 ) -> tuple[Compilation | None, tuple[Problem, ...]]:
     """Put what was read together with what `base` has."""
-    declared, declared_problems = _declared(policy, changes, base)
+    declared, declared_problems = _declared(policy, changes, base, pins)
     plain_before = base.plain_units if base else {}
     plain = regroup(
         plain_before,
@@ -150,6 +156,7 @@ def _assemble(
             *plain.problems,
             *conflicts,
             *_objections(policy, plain, changes, base, contents),
+            *_bypasses(declared, plain),
         )
     )
     if errors_among(problems):
@@ -182,13 +189,14 @@ def _state(commit: CommitSha, declared: Declared, placed: Placed) -> DesiredStat
 
 
 def _declared(
-    policy: Policy, changes: FileChanges, base: Compilation | None
+    policy: Policy, changes: FileChanges, base: Compilation | None, pins: PinBook
 ) -> tuple[Declared, tuple[Problem, ...]]:
     previous = base.declared if base else None
-    if previous and previous.policy == policy and not changes.declarations_changed:
+    same = previous and previous.policy == policy and previous.pins == pins
+    if previous and same and not changes.declarations_changed:
         return previous, previous.warnings
     documents = (d for found in changes.after.documents.values() for d in found)
-    return declare(documents, policy, refused=changes.refused, previous=previous)
+    return declare(documents, policy, refused=changes.refused, previous=previous, pins=pins)
 
 
 def _objections(
@@ -213,6 +221,21 @@ def _objections(
                 content = contents[entry.blob]
                 span = place_of(path, content, document=span, pointer=objection.pointer)
             yield Problem(path, span, objection.code, objection.message, objection.hint)
+
+
+def _bypasses(declared: Declared, plain: PlainUnits) -> Iterator[Problem]:
+    """Plain manifests that lead round the authorizer. Documents decide it as well as they."""
+    authorizer = declared.policy.own.authorizer
+    if authorizer is None or authorizer.admit is None:
+        return
+    environment = declared.environment
+    gateways = (environment.gateway(name) for name in environment.estate.clusters)
+    yield from manifest_problems(
+        (manifest for unit in plain.units.values() for manifest in unit.openings),
+        model_servers(declared.rollouts, declared.models),
+        authorizer.admit,
+        frozenset(gateway.namespace for gateway in gateways if gateway is not None),
+    )
 
 
 def _touched_manifests(changes: FileChanges) -> Iterable[Manifest]:

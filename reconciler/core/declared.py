@@ -34,6 +34,7 @@ from reconciler.core.policy import Policy
 from reconciler.core.problems import Problem, Severity
 from reconciler.core.references import reference_problems
 from reconciler.core.rollout_units import Environment, RenderedRollout, render_rollouts
+from reconciler.core.secret_versions import PinBook
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Declared:
     """What the documents of one commit say together. `subjects` are roles and agent scopes."""
 
     policy: Policy
+    pins: PinBook
     environment: Environment
     rollouts: Mapping[str, Rollout]
     models: Mapping[str, Model]
@@ -82,15 +84,16 @@ def declare(
     *,
     refused: frozenset[tuple[str, str]],
     previous: Declared | None,
+    pins: PinBook,
 ) -> tuple[Declared, tuple[Problem, ...]]:
     """Put the documents together. What did not change is taken over from `previous`."""
     declarations, problems = index(documents, refused=refused)
     environment = _environment(declarations, policy, previous)
-    rollouts = render_rollouts(
-        declarations, environment, policy, previous=previous.rendered if previous else {}
-    )
+    rendered = previous.rendered if previous else {}
+    rollouts = render_rollouts(declarations, environment, policy, previous=rendered, pins=pins)
     declared = Declared(
         policy=policy,
+        pins=pins,
         environment=environment,
         rollouts={document.name: rollout for document, rollout in declarations.all(Rollout)},
         models={document.name: model for document, model in declarations.all(Model)},

@@ -29,6 +29,7 @@ from reconciler.core.rendering.runtimes import RUNTIMES, render
 from reconciler.core.rendering.secret_readers import Delivery
 from reconciler.core.rollouts.loadables import Sort
 from reconciler.core.rollouts.placing import gradual
+from reconciler.core.secret_versions import PinBook, PinsByStore, pins_in
 from reconciler.core.server_rules import (
     Server,
     loadable_of,
@@ -51,7 +52,6 @@ class Environment:
         """The gateway to which routes attach in that cluster."""
         return self.estate.clusters[cluster].spec.gateway or self.defaults.gateway
 
-
     def delivery(self, cluster: ClusterName) -> Delivery:
         """How secrets come to workloads in that cluster."""
         declared = self.estate.clusters[cluster].spec.secret_delivery
@@ -59,6 +59,7 @@ class Environment:
         named = declared.vault.store if declared and declared.vault else ""
         store = self.estate.clusters.get(ClusterName(named))
         return Delivery(declared, store.spec.vault if store else None)
+
 
 @dataclass(frozen=True, slots=True)
 class RenderedRollout:
@@ -71,10 +72,16 @@ class RenderedRollout:
     subject: Document
     server: Server | None
     environment: Environment
+    pins: PinsByStore
     units: Mapping[ClusterName, Unit]
 
     def was_made_of(
-        self, rollout: Document, subject: Document, server: Server | None, environment: Environment
+        self,
+        rollout: Document,
+        subject: Document,
+        server: Server | None,
+        environment: Environment,
+        pins: PinsByStore,
     ) -> bool:
         """By identity: documents and environment stay the same objects until they change."""
         before, now = self.server, server
@@ -82,6 +89,7 @@ class RenderedRollout:
             self.rollout is rollout
             and self.subject is subject
             and self.environment is environment
+            and self.pins == pins
             and (before and before.rollout) is (now and now.rollout)
             and (before and before.model) is (now and now.model)
         )
@@ -123,6 +131,7 @@ def render_rollouts(
     policy: Policy,
     *,
     previous: Mapping[str, RenderedRollout],
+    pins: PinBook,
 ) -> RolloutUnits:
     rendered: dict[str, RenderedRollout] = {}
     problems: list[Problem] = []
@@ -133,14 +142,15 @@ def render_rollouts(
         if subject is None:
             continue
         server = server_of(subject, declarations)
+        given = pins.of(rollout.spec.model, rollout.spec.version)
         known = previous.get(rollout.name)
-        if known is not None and known.was_made_of(document, subject, server, environment):
+        if known is not None and known.was_made_of(document, subject, server, environment, given):
             rendered[rollout.name] = known
             continue
         problems.extend(_runtime_problems(document, subject))
         problems.extend(unserved_problems(document, subject))
-        units = _units(document, subject, server, environment)
-        entry = RenderedRollout(document, subject, server, environment, units)
+        units = _units(document, subject, server, environment, given)
+        entry = RenderedRollout(document, subject, server, environment, given, units)
         rendered[rollout.name] = entry
         problems.extend(_server_problems(entry))
         if entry.divides_itself:
@@ -166,7 +176,11 @@ def _needs_server(subject: Document) -> bool:
 
 
 def _units(
-    document: Document, subject: Document, server: Server | None, environment: Environment
+    document: Document,
+    subject: Document,
+    server: Server | None,
+    environment: Environment,
+    pins: PinsByStore,
 ) -> Mapping[ClusterName, Unit]:
     rollout = declared_as(Rollout, document)
     if _needs_server(subject) and server is None:
@@ -191,6 +205,8 @@ def _units(
             gateway=environment.gateway(cluster),
             server=declared_as(Model, server.model) if server is not None else None,
             prompt=prompt,
+            delivery=(delivery := environment.delivery(cluster)),
+            pins=pins_in(pins, delivery.declared),
         )
         rendered = render(release, document.source)
         manifests = {m.key: without_ignored(m, environment.ignore) for m in rendered}
@@ -205,8 +221,6 @@ def _stages(rollout: Rollout, estate: Estate) -> Mapping[ClusterName, int]:
         for cluster in estate.select(wave.clusters):
             stages.setdefault(cluster, stage)
     return stages
-            delivery=(delivery := environment.delivery(cluster)),
-            pins=pins_in(pins, delivery.declared),
 
 
 def _namespace_problems(document: Document, rollout: Rollout, policy: Policy) -> Iterator[Problem]:

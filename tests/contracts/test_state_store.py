@@ -47,13 +47,12 @@ async def test_records_come_back_as_they_were_written(store: Store) -> None:
 
 async def test_a_pin_comes_back_and_is_never_another(store: Store) -> None:
     owner, reference = "Model/fraud@v3", "vault:kv/risk/fraud#token"
+    first = Pin(owner, "vault/main", reference, "7")
+    elsewhere = Pin(owner, "vault/other", reference, "2")
     assert list(await store.pins()) == []
-    await store.append([], pins=[Pin(owner, reference, "7")])
-    await store.append([], pins=[Pin(owner, reference, "8"), Pin(owner, "aws:risk#token", "id")])
-    assert list(await store.pins()) == [
-        Pin(owner, "aws:risk#token", "id"),
-        Pin(owner, reference, "7"),
-    ]
+    await store.append([], pins=[first])
+    await store.append([], pins=[replace(first, version="8"), elsewhere])
+    assert list(await store.pins()) == [first, elsewhere]
 
 
 async def test_records_can_be_read_in_pages(store: Store) -> None:

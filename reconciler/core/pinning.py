@@ -1,0 +1,89 @@
+"""Pinning: which references wait for a decision about their version, and what is said of them.
+
+Separate from the stores, which are asked elsewhere, and from what was decided before. The
+invariant: a version is decided only for what is delivered, and never for a reference that names
+its version itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from reconciler.core.desired import DesiredState
+from reconciler.core.identifiers import ClusterName
+from reconciler.core.kinds import Rollout
+from reconciler.core.kinds.references import SecretReference
+from reconciler.core.kinds.secret_delivery import SecretDelivery
+from reconciler.core.secret_versions import Pin, PinBook, owner_of, store_of
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Unversioned:
+    """A reference that names no version, as one store has it."""
+
+    owner: str
+    store: str
+    reference: SecretReference
+
+    @property
+    def vault(self) -> ClusterName | None:
+        """The Vault that knows it; None where AWS does."""
+        kind, _, name = self.store.partition("/")
+        return ClusterName(name) if kind == "vault" else None
+
+    @property
+    def asked(self) -> str:
+        """What the store is asked for. With account and region, or AWS would take its own."""
+        path = self.reference.path
+        if self.vault is not None or path.startswith("arn:"):
+            return path
+        _, account, region = self.store.split("/")
+        partition = "aws-cn" if region.startswith("cn-") else "aws"
+        return f"arn:{partition}:secretsmanager:{region}:{account}:secret:{path}"
+
+    def pinned(self, version: str) -> Pin:
+        return Pin(self.owner, self.store, str(self.reference), version)
+
+    def __str__(self) -> str:
+        return f"{self.reference} of {self.owner}"
+
+
+def unversioned(desired: DesiredState) -> tuple[Unversioned, ...]:
+    """Those of the versions that are rolled out, decided or not, in order."""
+    found = {one for rollout in desired.rollouts.values() for one in _of_rollout(rollout, desired)}
+    return tuple(sorted(found, key=lambda one: (one.owner, one.store, str(one.reference))))
+
+
+def _of_rollout(rollout: Rollout, desired: DesiredState) -> Iterator[Unversioned]:
+    model = desired.models.get(rollout.spec.model)
+    if model is None or not model.spec.serving.secrets:
+        return
+    owner = owner_of(rollout.spec.model, rollout.spec.version)
+    for (cluster, _), _ in desired.places_of(rollout.name):
+        delivery = delivery_in(cluster, desired)
+        for secret in model.spec.serving.secrets:
+            store = store_of(secret.source, delivery)
+            if store and not secret.source.version:
+                yield Unversioned(owner, store, secret.source)
+
+
+def delivery_in(cluster: ClusterName, desired: DesiredState) -> SecretDelivery | None:
+    own = desired.clusters[cluster].spec.secret_delivery
+    return own or desired.policy.defaults.secret_delivery
+
+
+def undecided(desired: DesiredState, book: PinBook) -> tuple[Unversioned, ...]:
+    return tuple(
+        one
+        for one in unversioned(desired)
+        if book.version_of(one.owner, one.store, one.reference) is None
+    )
+
+
+def with_undecided_told(desired: DesiredState, book: PinBook) -> DesiredState:
+    """The same for plans that are made where no store is asked."""
+    told = [
+        f"the version of {one} is decided when this is merged" for one in undecided(desired, book)
+    ]
+    return replace(desired, notices=(*desired.notices, *dict.fromkeys(told))) if told else desired
