@@ -19,6 +19,7 @@ _DIGEST_LENGTH = len("sha256:") + 12
 """Enough for a person to tell two files apart."""
 
 _UNNAMED = "the policy names no authorizer"
+_UNSHUT = "the policy does not say whom they admit (authorizer.admit)"
 _UNASKED = f"nobody asks when they are called: {_UNNAMED}"
 
 
@@ -47,6 +48,8 @@ def _access_notices(declarations: Declarations, policy: RepositorySpec) -> Itera
         if scope.spec.secrets:
             yield f"secrets of AgentScope {scope.name} are declared but not delivered yet"
     if policy.authorizer is not None:
+        if policy.authorizer.admit is None and declarations.of(Rollout):
+            yield f"model servers can be asked past the gateway: {_UNSHUT}"
         return
     for _, role in declarations.all(Role):
         if any(rule.models for rule in role.spec.allow):

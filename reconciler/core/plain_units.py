@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from reconciler.core.access.bypasses import could_open
 from reconciler.core.identifiers import DocumentPath, ObjectKey, UnitName
 from reconciler.core.kinds.repository import ManifestSource
 from reconciler.core.manifests import Manifest
@@ -30,6 +31,11 @@ class PlainUnit:
         """Those that it declares."""
         keys = self.manifests
         return frozenset(k.name for k in keys if (k.group, k.kind) == ("", "Namespace"))
+
+    @cached_property
+    def openings(self) -> tuple[Manifest, ...]:
+        """Those that could lead to model servers."""
+        return tuple(m for m in self.manifests.values() if could_open(m))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """The unit `access` of each cluster: what the authorizer goes by, and what all subjects share.
 
 Separate from the rendering, which knows one route and one agent, and from placing, which knows no
-kinds. The invariant: every cluster gets the routes that lead to models there, and every agent; and
-a policy that subjects bind is there wherever they may be.
+kinds. The invariant: every cluster gets the routes that lead to models there, and every agent; a
+policy that subjects bind is there wherever they may be; and model servers are shut wherever they
+are, once the policy says to whom they are open.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from reconciler.core.manifests import JsonObject, Source, manifest_of
 from reconciler.core.problems import Span
 from reconciler.core.rendering.admission import restriction_policy, token_policy
 from reconciler.core.rendering.authorization import agent_rules, model_route, rules_map
+from reconciler.core.rendering.model_access import model_servers_policy
 from reconciler.core.rendering.release import unit_labels
 
 ACCESS_UNIT = UnitName("access")
@@ -54,12 +56,27 @@ def _objects(declared: Declared, cluster: ClusterName) -> Iterator[JsonObject]:
         return
     if any(role.spec.unless for role in declared.roles.values()):
         yield restriction_policy(repository, labels)
+    if reference.admit is not None:
+        gateway = declared.environment.gateway(cluster)
+        for namespace in sorted(_homes(declared, cluster)):
+            yield model_servers_policy(
+                namespace, reference.admit, labels, gateway=gateway.namespace if gateway else None
+            )
     yield rules_map(
         repository,
         ACCESS_UNIT,
         reference.namespace,
         routes=_routes(declared, cluster),
         agents=[agent_rules(scope) for scope in declared.agents.values()],
+    )
+
+
+def _homes(declared: Declared, cluster: ClusterName) -> frozenset[str]:
+    """The namespaces with model servers."""
+    return frozenset(
+        declared_as(Rollout, entry.rollout).spec.namespace
+        for entry in declared.rendered.values()
+        if cluster in entry.units
     )
 
 

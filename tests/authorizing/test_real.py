@@ -10,8 +10,8 @@ from typing import Any, cast
 
 import pytest
 
-from reconciler.core.manifests import JsonObject
-from reconciler.core.rendering.gateway_authorization import from_gateway_only
+from reconciler.core.kinds.authorizer import AdmittedPeers
+from reconciler.core.rendering.model_access import POLICY_NAME, model_servers_policy
 
 from .real_world import BODY, INFER, MODEL, World, world_of
 
@@ -201,25 +201,15 @@ async def test_attack_8_a_gateway_without_its_authorizer_lets_nothing_pass(world
     assert world.upstream.requests == []
 
 
-async def test_attack_7_model_servers_take_connections_from_the_gateway_alone(
+async def test_attack_7_the_policy_of_model_servers_is_one_that_the_server_takes_as_it_is(
     world: World,
 ) -> None:
-    """What a network plug-in makes of it is not seen here: the API server takes it as it is."""
-    metadata: JsonObject = {"name": "from-gateway"}
-    policy = from_gateway_only(
-        world.namespace,
-        gateway_namespace="gateway-system",
-        pod_labels={"fairlead.dev/model": MODEL},
-        metadata=metadata,
-    )
+    admitted = AdmittedPeers(namespaces=("monitoring",), addresses=("10.1.0.0/28",))
+    policy = model_servers_policy(world.namespace, admitted, {}, gateway="gateway-system")
     await world.declare(policy)
-    path = f"/apis/networking.k8s.io/v1/namespaces/{world.namespace}/networkpolicies/from-gateway"
+    path = f"/apis/networking.k8s.io/v1/namespaces/{world.namespace}/networkpolicies/{POLICY_NAME}"
     spec = cast("dict[str, Any]", await world.request("GET", path))["spec"]
-    (ingress,) = spec["ingress"]
-    (peer,) = ingress["from"]
-    labels = peer["namespaceSelector"]["matchLabels"]
-    assert labels == {"kubernetes.io/metadata.name": "gateway-system"}
-    assert spec["policyTypes"] == ["Ingress"]
+    assert spec == policy["spec"]
 
 
 async def test_a_caller_cannot_say_what_only_we_may_say(world: World) -> None:

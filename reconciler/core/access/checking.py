@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from reconciler.core.access.bypasses import role_problems
 from reconciler.core.access.claims import claim_problems
 from reconciler.core.access.policy import AccessPolicy
 from reconciler.core.access.resources import resource_problems
@@ -24,6 +25,9 @@ def access_problems(
 ) -> Iterator[Problem]:
     yield from claim_problems(declarations, access)
     yield from resource_problems(declarations)
+    authorizer = policy.own.authorizer
+    if authorizer is not None and authorizer.admit is not None:
+        yield from role_problems(declarations)
     at: Pointer = ("metadata", "name")
     for document, scope in declarations.all(AgentScope):
         found = policy.namespace_objection(agent_namespace(scope.name), at)

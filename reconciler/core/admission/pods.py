@@ -46,6 +46,12 @@ def pod_findings(kind: GroupVersionKind, body: JsonObject) -> Iterator[Finding]:
         yield from _pod_spec_findings(body, at)
 
 
+def pod_spec(kind: GroupVersionKind, body: JsonObject) -> JsonObject:
+    """Of the pods that the object declares; empty where it declares none."""
+    at = _POD_SPECS.get((kind.group, kind.kind))
+    return mapping(member(body, at)) if at else {}
+
+
 def pod_labels(kind: GroupVersionKind, body: JsonObject) -> tuple[Pointer, JsonObject]:
     """The labels that pods get from the object's template, and where they stand."""
     at = _POD_SPECS.get((kind.group, kind.kind), ())

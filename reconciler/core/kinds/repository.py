@@ -15,6 +15,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from reconciler.core.identifiers import GroupVersionKind
+from reconciler.core.kinds.authorizer import AuthorizerReference
 from reconciler.core.kinds.common import Declaration, Part, refusal
 from reconciler.core.kinds.scalars import (
     Count,
@@ -270,13 +271,6 @@ class Defaults(Part):
     """How long an applied object may take to become healthy."""
     replicas: PositiveCount = 2
     """Replicas of a model."""
-
-
-class AuthorizerReference(Part):
-    """Where the authorizer of the request path is."""
-
-    namespace: DnsLabel
-    """Namespace in which it finds its rules, in every cluster. Must be one that is allowed."""
 
 
 class RepositorySpec(Part):

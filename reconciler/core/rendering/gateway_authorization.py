@@ -1,7 +1,7 @@
-"""What makes a gateway ask the authorizer, and what keeps requests from going round it.
+"""What makes a gateway ask the authorizer.
 
 Separate from the routes, which know no authorizer. The invariant: a gateway that gets no answer,
-or no whole body, lets nothing pass; and a model server takes connections from the gateway alone.
+or no whole body, lets nothing pass.
 """
 
 from __future__ import annotations
@@ -83,25 +83,6 @@ def _filter(service: JsonObject) -> JsonObject:
         **service,
     }
     return {"name": "envoy.filters.http.ext_authz", "typed_config": config}
-
-
-def from_gateway_only(
-    namespace: str, *, gateway_namespace: str, pod_labels: JsonObject, metadata: JsonObject
-) -> JsonObject:
-    """The NetworkPolicy of model servers: whoever is not the gateway cannot connect to them."""
-    peer: JsonObject = {
-        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": gateway_namespace}}
-    }
-    return {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "NetworkPolicy",
-        "metadata": {**metadata, "namespace": namespace},
-        "spec": {
-            "podSelector": {"matchLabels": pod_labels},
-            "policyTypes": ["Ingress"],
-            "ingress": [{"from": [peer]}],
-        },
-    }
 
 
 def _exactly(names: Iterable[str]) -> list[JsonValue]:
