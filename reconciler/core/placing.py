@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from reconciler.core.access.subjects import agent_namespace
+from reconciler.core.access.subjects import READER_UNITS, agent_namespace
 from reconciler.core.access_units import Namespaces, Subjects, render_subjects
 from reconciler.core.declared import Declared
 from reconciler.core.desired import Unit
@@ -18,6 +18,7 @@ from reconciler.core.identifiers import ClusterName, UnitName
 from reconciler.core.plain_units import PlainUnit
 from reconciler.core.rendering.release import rollout_unit
 from reconciler.core.request_path import ACCESS_UNIT, access_units
+from reconciler.core.secret_stores import store_units
 from reconciler.core.uniqueness import UnitChange
 
 UnitKey: TypeAlias = "tuple[ClusterName, UnitName]"
@@ -57,14 +58,14 @@ def place(
         *(key for name in names for key in _plain_keys(before, plain[0].get(name), name)),
         *_stale_rollout_keys(before, after),
         *_subject_units(subjects, unlike=rendered),
-        *_access_keys(units, before, after),
+        *_derived_keys(units, before, after),
     }
     fresh = dict(
         (
             *_plain_units(after, plain[1], names),
             *_rollout_units(before, after),
             *_subject_units(rendered, unlike=subjects).items(),
-            *_access_units(units, before, after),
+            *_derived_units(units, before, after),
         )
     )
     result = {**units, **fresh}
@@ -145,26 +146,33 @@ def _rollout_units(before: Declared | None, after: Declared) -> Iterator[tuple[U
                 yield (cluster, unit.name), unit
 
 
-def _access_keys(
+def _derived_keys(
     units: Mapping[UnitKey, Unit], before: Declared | None, after: Declared
 ) -> Iterator[UnitKey]:
     """Those that went, or are made of something else now."""
     if before is after:
         return
-    now = access_units(after)
+    now = _derived(after)
     for key, unit in units.items():
-        if unit.name == ACCESS_UNIT and not _is_same(unit, now.get(unit.cluster)):
+        is_derived = unit.name == ACCESS_UNIT or unit.name.startswith(READER_UNITS)
+        if is_derived and not _is_same(unit, now.get(key)):
             yield key
 
 
-def _access_units(
+def _derived_units(
     units: Mapping[UnitKey, Unit], before: Declared | None, after: Declared
 ) -> Iterator[tuple[UnitKey, Unit]]:
     if before is after:
         return
-    for cluster, unit in access_units(after).items():
-        if not _is_same(unit, units.get((cluster, ACCESS_UNIT))):
-            yield (cluster, ACCESS_UNIT), unit
+    for key, unit in _derived(after).items():
+        if not _is_same(unit, units.get(key)):
+            yield key, unit
+
+
+def _derived(declared: Declared) -> Mapping[UnitKey, Unit]:
+    """What follows from all documents of a commit together."""
+    found = {(cluster, unit.name): unit for cluster, unit in access_units(declared).items()}
+    return {**found, **store_units(declared)}
 
 
 def _is_same(unit: Unit, other: Unit | None) -> bool:

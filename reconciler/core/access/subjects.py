@@ -16,8 +16,11 @@ AGENT_PREFIX: Final = "agent/"
 AGENT_NAMESPACES: Final = "agent-"
 """Before the name of an agent: the namespace that it has for itself."""
 
-SUBJECT_UNITS: Final = ("role/", "agent/")
-"""How the names of the units begin that roles and agent scopes become."""
+READER_UNITS: Final = "secrets/"
+"""How the names of the units begin that say, in a store, what the replicas of a rollout read."""
+
+SUBJECT_UNITS: Final = ("role/", "agent/", READER_UNITS)
+"""How the names of the units begin that say nothing but who may do what."""
 
 _WORDS: Final = re.compile(r"(Role|agent) ([a-z0-9-]+)", re.ASCII)
 

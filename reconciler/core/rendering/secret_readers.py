@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from reconciler.core.identifiers import ClusterName
 from reconciler.core.kinds.references import SecretReference
 from reconciler.core.kinds.secret_delivery import AwsDelivery, SecretDelivery, VaultStore
 from reconciler.core.kinds.serving import Secret
@@ -30,6 +31,12 @@ class Delivery:
 
     declared: SecretDelivery | None = None
     store: VaultStore | None = None
+
+    @property
+    def store_name(self) -> ClusterName:
+        """The Cluster that the Vault is."""
+        vault = self.declared.vault if self.declared else None
+        return ClusterName(vault.store if vault else "")
 
     @property
     def vault_method(self) -> str:
