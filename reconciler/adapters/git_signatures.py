@@ -18,15 +18,11 @@ from datetime import datetime
 from pathlib import Path
 
 from reconciler.adapters.git_objects import GitObjects
-from reconciler.adapters.git_sshsig import (
-    AllowedSigner,
-    Signature,
-    Unverified,
-    read_allowed_signers,
-)
+from reconciler.adapters.git_signers import AllowedSigners
+from reconciler.adapters.git_sshsig import NAMESPACE, Signature, Unverified
 from reconciler.core.commits import Commit
-from reconciler.core.errors import Misconfigured, Untrusted
-from reconciler.core.identifiers import CommitSha, DocumentPath, short
+from reconciler.core.errors import Untrusted
+from reconciler.core.identifiers import CommitSha, short
 from reconciler.core.problems import printable
 
 _COMMITTER = re.compile(rb"^committer [^\n]*<([^>\n]*)> -?\d+ [+-]\d{4}$", re.MULTILINE)
@@ -40,10 +36,9 @@ class SignatureVerifier:
 
     def __init__(self, allowed_signers: Path, *, trusted: Sequence[CommitSha] = ()) -> None:
         self.trusted = trusted
-        self._file = allowed_signers
-        self._text = ""
-        self._signers: dict[bytes, list[AllowedSigner]] = {}
-        self._verified: dict[CommitSha, str] = {}
+        self._signers = AllowedSigners(allowed_signers)
+        self._verified: dict[CommitSha, tuple[str, bytes]] = {}
+        """By whom and with which key."""
 
     def verify(self, commits: Sequence[Commit], objects: GitObjects) -> tuple[Commit, ...]:
         """The commits with their signers.
@@ -52,7 +47,8 @@ class SignatureVerifier:
             Untrusted: a commit is unsigned, or not signed by somebody allowed at its time.
             Misconfigured: the file of allowed signers cannot be used.
         """
-        self._read_signers()
+        if self._signers.read():
+            self._verified.clear()
         dates: dict[CommitSha, datetime] = {}
         refused: list[tuple[Commit, str]] = []
         for commit in commits:
@@ -63,15 +59,19 @@ class SignatureVerifier:
             except Unverified as reason:
                 refused.append((commit, str(reason)))
         if refused:
-            raise _untrusted(refused, self._file)
-        return tuple(replace(commit, signer=self._verified[commit.sha]) for commit in commits)
+            raise _untrusted(refused, self._signers.file)
+        return tuple(map(self._signed, commits))
+
+    def _signed(self, commit: Commit) -> Commit:
+        signer, key = self._verified[commit.sha]
+        return replace(commit, signer=signer, person=self._signers.people.by_key(key))
 
     def _verify(self, commit: Commit, objects: GitObjects, *, at: datetime) -> None:
         if commit.sha in self._verified:
             return
         payload, armored = split_signature(objects.raw_commit(commit.sha))
         signature = Signature.parse(armored)
-        allowed = self._signers.get(signature.key, [])
+        allowed = self._signers.of(signature.key, namespace=NAMESPACE)
         if not allowed:
             raise Unverified("is by a key that is not among the allowed signers")
         signature.verify(payload)
@@ -84,28 +84,7 @@ class SignatureVerifier:
         principal = next((name for name in principals if name), None)
         if principal is None:
             raise Unverified(f"is by a key that is not for {printable(email)!r}")
-        self._verified[commit.sha] = principal
-
-    def _read_signers(self) -> None:
-        try:
-            text = self._file.read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
-            raise Misconfigured(
-                f"cannot read the allowed signers {self._file}: {type(error).__name__}",
-                hint="give the daemon's user a file as `man ssh-keygen`, ALLOWED SIGNERS, has it",
-            ) from error
-        if text == self._text:
-            return
-        signers, problems = read_allowed_signers(text, path=DocumentPath(str(self._file)))
-        if problems:
-            raise Misconfigured(
-                f"{problems[0].location}: {problems[0].message}",
-                problems=problems,
-            )
-        self._text, self._signers = text, {}
-        self._verified.clear()
-        for signer in signers:
-            self._signers.setdefault(signer.key, []).append(signer)
+        self._verified[commit.sha] = principal, signature.key
 
 
 def verified_history(

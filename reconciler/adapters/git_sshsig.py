@@ -72,10 +72,10 @@ class Signature:
             raise Unverified("uses a hash that is not allowed")
         return cls(key, namespace, reserved, hash_name, signature)
 
-    def verify(self, message: bytes) -> None:
-        """Raise Unverified unless `key` signed exactly `message` in the namespace of Git."""
-        if self.namespace != NAMESPACE.encode():
-            raise Unverified("was made for another purpose than Git commits")
+    def verify(self, message: bytes, *, namespace: str = NAMESPACE) -> None:
+        """Raise Unverified unless `key` signed exactly `message` for this purpose."""
+        if self.namespace != namespace.encode():
+            raise Unverified("was made for another purpose")
         digest = hashlib.new(self.hash_name, message).digest()
         signed = MAGIC + b"".join(
             wire_string(part)
@@ -88,7 +88,7 @@ class Signature:
         try:
             verify(self.key, self.signature, signed)
         except (InvalidSignature, ValueError):
-            raise Unverified("does not match the commit") from None
+            raise Unverified("does not match what was signed") from None
 
 
 def _verify_ed25519(key: bytes, signature: bytes, signed: bytes) -> None:
@@ -213,12 +213,21 @@ def _dss(blob: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class AllowedSigner:
-    """One line of the file: who may sign with which key, and when."""
+    """One line of the file: who may sign with which key, when, and for which purposes."""
 
     principals: tuple[str, ...]
     key: bytes
     valid_after: datetime | None = None
     valid_before: datetime | None = None
+    namespaces: tuple[str, ...] | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The principals that are no patterns."""
+        return tuple(name for name in self.principals if not set(name) & set("*?!"))
+
+    def signs(self, namespace: str) -> bool:
+        return self.namespaces is None or matches(namespace, self.namespaces)
 
     def covers(self, moment: datetime) -> bool:
         return (self.valid_after is None or self.valid_after <= moment) and (
@@ -229,8 +238,7 @@ class AllowedSigner:
         """Who signed. Patterns name nobody, so there the committer's address must match."""
         if matches(email, self.principals):
             return email
-        literal = (name for name in self.principals if not set(name) & set("*?!"))
-        return next(literal, None)
+        return next(iter(self.names), None)
 
 
 _TOKEN = re.compile(r'(?:"[^"]*"|[^\s"])+')
@@ -241,14 +249,14 @@ _DATE_LENGTHS = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 def read_allowed_signers(
     text: str, *, path: DocumentPath
 ) -> tuple[tuple[AllowedSigner, ...], tuple[Problem, ...]]:
-    """The lines that may sign Git commits, and what is wrong with the others (ssh-keygen(1))."""
+    """The lines of the file, and what is wrong with the others (ssh-keygen(1))."""
     signers: list[AllowedSigner] = []
     problems: list[Problem] = []
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         try:
-            signer = _signer(line)
+            signers.append(_signer(line))
         except ValueError as error:
             problems.append(
                 Problem(
@@ -259,13 +267,11 @@ def read_allowed_signers(
                     "write: PRINCIPALS [namespaces=…,valid-after=…,valid-before=…] TYPE KEY",
                 )
             )
-        else:
-            signers.extend([signer] if signer else [])
     return tuple(signers), tuple(problems)
 
 
-def _signer(line: str) -> AllowedSigner | None:
-    """None when the line is for other namespaces. Raises ValueError with the reason."""
+def _signer(line: str) -> AllowedSigner:
+    """Raises ValueError with the reason."""
     tokens = _TOKEN.findall(line)
     has_options = len(tokens) > 1 and tokens[1].encode() not in _VERIFIERS
     options = _options(tokens[1]) if has_options else {}
@@ -276,13 +282,12 @@ def _signer(line: str) -> AllowedSigner | None:
     if not key.startswith(wire_string(kind.encode())):
         raise ValueError("the key is of another type than the line says")
     namespaces = options.get("namespaces")
-    if namespaces is not None and not matches(NAMESPACE, tuple(namespaces.split(","))):
-        return None
     return AllowedSigner(
         tuple(tokens[0].strip('"').split(",")),
         key,
         _date(options.get("valid-after")),
         _date(options.get("valid-before")),
+        None if namespaces is None else tuple(namespaces.split(",")),
     )
 
 
@@ -309,6 +314,12 @@ def _date(text: str | None) -> datetime | None:
     digits = text.removesuffix("Z")
     layout = _DATE_LENGTHS.get(len(digits), "")
     return datetime.strptime(digits, layout).replace(tzinfo=UTC)
+
+
+def fingerprint(key: bytes) -> str:
+    """As `ssh-keygen -l` shows it."""
+    digest = base64.b64encode(hashlib.sha256(key).digest()).decode()
+    return f"SHA256:{digest.rstrip('=')}"
 
 
 def matches(text: str, patterns: tuple[str, ...]) -> bool:

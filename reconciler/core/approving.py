@@ -29,6 +29,9 @@ class Requirement:
     count: int
     why: str
 
+    def __str__(self) -> str:
+        return f"{self.count} of {' or '.join(self.roles)}, because {self.why}"
+
 
 @dataclass(frozen=True, slots=True)
 class Need:

@@ -102,8 +102,9 @@ class Position:
     """Where the whole repository stands.
 
     `accepted` is the newest commit that passed validation and dry run: the policy is read from
-    it. `refused` is a newer commit that did not, with the reason. `applied` says, by cluster, up
-    to which commit everything is as declared, and `since` when that was reached (RFC 3339).
+    it. `refused` is a newer commit that did not, with the reason; `held` is one that waits for
+    approvals, and `waits_for` says whose. `applied` says, by cluster, up to which commit everything
+    is as declared, and `since` when that was reached (RFC 3339).
     `journal` holds the state of each rollout by name, so that a position survives the daemon and
     a rebuilt cluster.
     """
@@ -114,3 +115,5 @@ class Position:
     applied: Mapping[ClusterName, CommitSha] = field(default_factory=dict)
     since: Mapping[ClusterName, str] = field(default_factory=dict)
     journal: Mapping[str, JsonObject] = field(default_factory=dict)
+    held: CommitSha | None = None
+    waits_for: str = ""

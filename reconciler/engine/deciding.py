@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import structlog
 
+from reconciler.core.approvals.judging import Judgement, judgement_json
 from reconciler.core.audit.records import AuditRecord, Verb
 from reconciler.core.desired import DesiredState
 from reconciler.core.identifiers import ClusterName, CommitSha, Digest
@@ -45,7 +46,13 @@ class Decisions:
         self._context = context
 
     async def accept(
-        self, course: Course, made: Plan, groups: Sequence[Group], *, before: DesiredState | None
+        self,
+        course: Course,
+        made: Plan,
+        groups: Sequence[Group],
+        *,
+        before: DesiredState | None,
+        approved: Judgement | None = None,
     ) -> None:
         """Record that the commit is in force instead of `before`, ahead of anything of it."""
         desired = course.state
@@ -58,8 +65,9 @@ class Decisions:
                 "changes": sum(len(c.changes) for c in made.clusters),
                 **access_detail(state_access_changes(before, course.target)),
             }
+            detail |= {"approved": judgement_json(approved)} if approved else {}
             records.append(self._decision(desired.commit, Verb.ACCEPT, made.digest, "ok", detail))
-            position = replace(position, accepted=desired.commit, refused=None, explanation="")
+            position = replace(_unjudged(position), accepted=desired.commit)
         if not groups:
             position = self.applied(position, course, updates)
         records += [self._revision(course, name, body) for name, body in course.news.items()]
@@ -135,8 +143,20 @@ class Decisions:
     async def forget_refusal(self, head: CommitSha) -> None:
         """A refused commit that was taken from the branch again is not shown as its head."""
         position = self._books.position
-        if head == position.accepted and position.refused is not None:
-            await self._books.write([], position=replace(position, refused=None, explanation=""))
+        if head == position.accepted and position != _unjudged(position):
+            await self._books.write([], position=_unjudged(position))
+
+    async def hold(self, judgement: Judgement) -> None:
+        """Write down, once, whose approval a commit waits for. Nothing of it was applied."""
+        position, head = self._books.position, judgement.candidate.head.sha
+        text = judgement.explanation
+        if position.held == head and position.waits_for == text:
+            return
+        log.warning("commit.held", commit=head, reason=text)
+        detail: JsonObject = {"explanation": text, **judgement_json(judgement)}
+        record = self._decision(head, Verb.AWAIT, None, "held", detail)
+        held = replace(_unjudged(position), held=head, waits_for=text)
+        await self._books.write([record], position=held)
 
     async def refuse_invalid(self, head: CommitSha, problems: Sequence[Problem]) -> None:
         """Refuse a commit that did not validate."""
@@ -194,7 +214,9 @@ class Decisions:
             head, Verb.REFUSE, plan, code, {"explanation": text, **(detail or {})}
         )
         await self._books.write(
-            [record], updates=updates, position=replace(position, refused=head, explanation=text)
+            [record],
+            updates=updates,
+            position=replace(_unjudged(position), refused=head, explanation=text),
         )
 
     def _decision(
@@ -202,6 +224,11 @@ class Decisions:
     ) -> AuditRecord:
         now = self._clock.now()
         return self._context.decision(now, commit, verb, plan=plan, result=result, detail=detail)
+
+
+def _unjudged(position: Position) -> Position:
+    """As it was before a newer commit than the one in force was looked at."""
+    return replace(position, refused=None, explanation="", held=None, waits_for="")
 
 
 def _problem_json(problem: Problem) -> JsonObject:

@@ -15,6 +15,7 @@ import structlog
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 
+from reconciler.approval_ports import Approvals
 from reconciler.core.errors import Transient
 from reconciler.core.identifiers import ClusterName, CommitSha, short
 from reconciler.core.ledger import Standing
@@ -68,14 +69,17 @@ class Engine:
         poll_seconds: float,
         instruments: Instruments | None = None,
         review: RightsReview | None = None,
+        approvals: Approvals | None = None,
     ) -> None:
         """Without `instruments` nothing is measured: every version gets its traffic at once.
 
-        Without a `review` nobody looks at the daemon's own rights in single namespaces.
+        Without a `review` nobody looks at the daemon's own rights in single namespaces, and
+        without `approvals` nobody can have approved a commit that needs it.
         """
         self.books = books
         self._clock = clock
         self._context = context
+        self._poll_seconds = poll_seconds
         self._wake = asyncio.Event()
         self._pace = Pace()
         self._busy = False
@@ -93,6 +97,7 @@ class Engine:
             clock=clock,
             context=context,
             review=review,
+            approvals=approvals,
             gradual=instruments is not None,
         )
         around = Surroundings(self.reconciler, self.leader, repository, books, clock, context)
@@ -130,6 +135,7 @@ class Engine:
                     self.branch.follow(),
                     self._work_for_ever(),
                     self._remind_for_ever(),
+                    self._ask_for_ever(),
                     self._correctors.crashed(),
                     *([self.rollouts.run()] if self.rollouts else []),
                     asyncio.shield(leading),
@@ -204,6 +210,13 @@ class Engine:
                     self._wake.set()
             self._due.every_object = True
             self._wake.set()
+
+    async def _ask_for_ever(self) -> None:
+        """Whether what a commit waits for was approved. No forge tells of such references."""
+        while True:
+            await self._clock.sleep(self._poll_seconds)
+            if await self.reconciler.approver.has_news():
+                self._wake.set()
 
     def _has_refused(self) -> bool:
         return any(

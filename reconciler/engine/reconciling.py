@@ -15,6 +15,7 @@ from dataclasses import replace
 import structlog
 from opentelemetry import trace
 
+from reconciler.approval_ports import Approvals
 from reconciler.core.desired import DesiredState, Unit
 from reconciler.core.errors import (
     Corrupt,
@@ -37,6 +38,7 @@ from reconciler.core.plans import Plan, WaitReason
 from reconciler.core.problems import Problem
 from reconciler.core.restoring import is_as_settled
 from reconciler.core.rollouts.courses import Course
+from reconciler.engine.approving import Approver
 from reconciler.engine.books import Books
 from reconciler.engine.concurrency import bounded, together
 from reconciler.engine.deciding import Decisions
@@ -72,9 +74,11 @@ class Reconciler:
         clock: Clock,
         context: Context,
         review: RightsReview | None = None,
+        approvals: Approvals | None = None,
         gradual: bool = False,
     ) -> None:
-        """Without a `review` nobody looks at the daemon's own rights."""
+        """Without a `review` nobody looks at the daemon's own rights, and without `approvals`
+        nobody can have approved what needs it."""
         self._repository = repository
         self._review = review
         self._compiler = Compiler(repository)
@@ -88,6 +92,7 @@ class Reconciler:
         self._decisions = Decisions(books, clock, context)
         self._drafts = Drafts(leader, books, self._decisions)
         self.positions = Positions(books, clock, gradual=gradual)
+        self.approver = Approver(repository, self._compiler, approvals, self.positions, clock)
         self.accepted: DesiredState | None = None
         self.course: Course | None = None
         """What the last pass was to make true."""
@@ -141,6 +146,9 @@ class Reconciler:
             # Keys are kept outside Git, so this may become right without a commit.
             return done and not isinstance(error, Untrusted | Misconfigured)
         if desired is not None:
+            if (hold := await self.approver.hold(desired, self.accepted)) is not None:
+                await self._decisions.hold(hold.judgement)
+                return await (self._step(hold.step) if hold.step else self._fall_back())
             if not all(self._books.ledger(name).entries for name in self._books.clusters):
                 await self._recovery.recover(desired, await self._views(desired))
             course = self.positions.course(desired)
@@ -165,6 +173,13 @@ class Reconciler:
             together = self._drafts.news(work, course.target, accepted=self.accepted)
             await self._decisions.refuse_plan(made, work, together=together)
         return await self._fall_back()
+
+    async def _step(self, commit: CommitSha) -> bool:
+        """Go as far towards a commit that waits as was approved; the rest is another pass."""
+        await self._take(commit, every_object=False, retry_refused=False)
+        if self._books.position.accepted != commit:
+            self.approver.given_up(commit)
+        return False
 
     async def _compile(self, head: CommitSha) -> DesiredState | None:
         """The commit as a DesiredState, or None after its refusal was recorded.
@@ -235,7 +250,13 @@ class Reconciler:
             if not self.positions.stands(course):
                 # A rollout moved while the plan was made: it is of a position that is over.
                 raise Superseded
-            await self._decisions.accept(course, made, groups, before=self.accepted)
+            await self._decisions.accept(
+                course,
+                made,
+                groups,
+                before=self.accepted,
+                approved=self.approver.judgement_of(course.target.commit),
+            )
         self.accepted, self.course = course.target, course
         with tracer.start_as_current_span("execute", attributes={"fairlead.plan": made.digest}):
             results = await self._execute(executor, course.state, made, groups)

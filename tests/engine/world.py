@@ -187,6 +187,7 @@ class World:
             context=Context(repository=self.repository_name, actor=identity),
             poll_seconds=1.0,
             instruments=replaced.get("instruments"),
+            approvals=replaced.get("approvals"),
             review=replaced.get("review"),
         )
 

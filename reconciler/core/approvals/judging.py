@@ -18,10 +18,14 @@ from reconciler.core.approving import Need, Requirement, requirements
 from reconciler.core.commits import Commit
 from reconciler.core.identifiers import CommitSha, DocumentPath, TreeId, short
 from reconciler.core.kinds.repository import Approvals, RepositorySpec
+from reconciler.core.manifests import JsonObject, JsonValue
 from reconciler.core.problems import printable
 
 MOST_GAINS = 3
 """Sentences about what is given that an explanation has."""
+
+MOST_RECORDED = 50
+"""The same for a record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,30 @@ class Judgement:
         told += self.passed_over
         command = f"fairlead approve {short(head)} --base {short(base)}"
         return "; ".join(printable(words, limit=400) for words in (*told, command))
+
+
+def judgement_json(judgement: Judgement) -> JsonObject:
+    """What a record keeps of it."""
+    candidate = judgement.candidate
+    gains: list[JsonValue] = [*candidate.gains[:MOST_RECORDED]]
+    approvals: list[JsonValue] = [
+        {
+            "person": approval.person[0],
+            "how": approval.how,
+            "until": approval.until.isoformat() if approval.until else None,
+        }
+        for approval in judgement.counted
+    ]
+    return {
+        "base": candidate.base,
+        "tree": candidate.head.tree,
+        "signers": [commit.signer for commit in candidate.commits[:MOST_RECORDED]],
+        "gains": gains,
+        "exempt": candidate.exempt,
+        "needs": [str(need.requirement) for need in judgement.needs],
+        "missing": [str(need) for need in judgement.missing],
+        "approvals": approvals,
+    }
 
 
 def enforced(rules: RepositorySpec) -> bool:

@@ -28,6 +28,7 @@ class Verb(StrEnum):
 
     ACCEPT = "accept-commit"
     REFUSE = "refuse-commit"
+    AWAIT = "await-approval"
     SETTLE = "settle-commit"
     APPLY = "apply"
     DELETE = "delete"
