@@ -26,6 +26,11 @@ from reconciler.core.ignoring import without_ignored
 from reconciler.core.kinds import AgentScope, Model, Role, Rollout
 from reconciler.core.manifests import JsonObject, manifest_of
 from reconciler.core.rendering.admission import restriction_objects
+from reconciler.core.rendering.agent_secrets import (
+    agent_secret_objects,
+    agent_store_objects,
+    vault_paths,
+)
 from reconciler.core.rendering.agents import home_objects
 from reconciler.core.rendering.rbac import (
     account_subject,
@@ -34,6 +39,7 @@ from reconciler.core.rendering.rbac import (
     token_rbac,
 )
 from reconciler.core.rendering.release import unit_labels
+from reconciler.core.rendering.secret_readers import NO_DELIVERY, Delivery
 from reconciler.core.rollout_units import Environment
 
 Namespaces: TypeAlias = "Mapping[ClusterName, frozenset[str]]"
@@ -49,7 +55,8 @@ class Surroundings:
 
     `prefix` stands before names of groups, `gateway` is the namespace of the gateway, `parameters`
     that for admission policies; `namespaces` are those in which restrictions hold. `minters` are
-    the groups whose members may be given tokens of an agent.
+    the groups whose members may be given tokens of an agent. `delivery` is how secrets come to the
+    agent; in a store, for which nothing else is given, it is that of the cluster that reads there.
     """
 
     reach: Mapping[str, Reach]
@@ -58,6 +65,7 @@ class Surroundings:
     parameters: str | None = None
     namespaces: tuple[str, ...] = ()
     minters: tuple[str, ...] = ()
+    delivery: Delivery = NO_DELIVERY
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +101,7 @@ def render_subjects(declared: Declared, namespaces: Namespaces, *, previous: Sub
     found: dict[UnitName, RenderedSubject] = {}
     for document in declared.subjects:
         around = {cluster.name: cluster.around(document, allowed) for cluster in clusters}
+        around |= _in_stores(document, clusters)
         name, environment = _unit_name(document), declared.environment
         known = previous.get(name)
         if (
@@ -110,8 +119,8 @@ def render_subjects(declared: Declared, namespaces: Namespaces, *, previous: Sub
 
 @dataclass(frozen=True, slots=True)
 class _Cluster:
-    """What all subjects meet in a cluster. `homes` are the namespaces that models run in, and
-    `groups` those of each Role, as the cluster calls them.
+    """What all subjects meet in a cluster. `homes` are the namespaces that models run in, `groups`
+    those of each Role, as the cluster calls them, and `delivery` is how secrets come there.
     """
 
     name: ClusterName
@@ -121,6 +130,7 @@ class _Cluster:
     prefix: str
     gateway: str | None
     parameters: str | None
+    delivery: Delivery
 
     @classmethod
     def of(cls, name: ClusterName, declared: Declared, namespaces: frozenset[str]) -> _Cluster:
@@ -138,6 +148,7 @@ class _Cluster:
             prefix=prefix,
             gateway=gateway.namespace if gateway else None,
             parameters=authorizer.namespace if authorizer else None,
+            delivery=declared.environment.delivery(name),
         )
 
     def around(
@@ -147,7 +158,12 @@ class _Cluster:
         if isinstance(role, AgentScope):
             within = reach(agent_subject(document.name), allowed, homes=self.homes)
             asking = {group for name in role.spec.token.by for group in self.groups.get(name, ())}
-            return Surroundings(within, gateway=self.gateway, minters=tuple(sorted(asking)))
+            return Surroundings(
+                within,
+                gateway=self.gateway,
+                minters=tuple(sorted(asking)),
+                delivery=self.delivery if vault_paths(role) else NO_DELIVERY,
+            )
         assert isinstance(role, Role), "there are no other subjects"
         found = reach(role.name, allowed, homes=self.homes, role=role, namespaces=self.namespaces)
         restricted = bool(role.spec.unless) and self.parameters is not None
@@ -157,6 +173,18 @@ class _Cluster:
             parameters=self.parameters if restricted else None,
             namespaces=self.namespaces if restricted else (),
         )
+
+
+def _in_stores(document: Document, clusters: list[_Cluster]) -> Mapping[ClusterName, Surroundings]:
+    """The stores that an agent reads, from whichever cluster."""
+    scope = document.declaration
+    if not isinstance(scope, AgentScope) or not vault_paths(scope):
+        return {}
+    return {
+        cluster.delivery.store_name: Surroundings({}, delivery=cluster.delivery)
+        for cluster in clusters
+        if cluster.delivery.serves("vault")
+    }
 
 
 def _unit_name(document: Document) -> UnitName:
@@ -190,12 +218,15 @@ def _units(
         "app.kubernetes.io/part-of": environment.repository,
         **unit_labels(environment.repository, name),
     }
+    repository = environment.repository
     for cluster, found in around.items():
-        bodies = (
-            _of_role(subject, found, environment.repository, labels)
-            if isinstance(subject, Role)
-            else _of_agent(subject, found, labels)
-        )
+        store = environment.estate.clusters[cluster].spec.vault
+        if isinstance(subject, Role):
+            bodies = _of_role(subject, found, repository, labels)
+        elif store is not None:
+            bodies = agent_store_objects(subject, repository, store, labels)
+        else:
+            bodies = _of_agent(subject, found, repository, labels)
         rendered = (manifest_of(body, document.source) for body in bodies)
         manifests = {m.key: without_ignored(m, environment.ignore) for m in rendered}
         if manifests:
@@ -220,9 +251,14 @@ def _of_role(
         )
 
 
-def _of_agent(scope: AgentScope, found: Surroundings, labels: JsonObject) -> Iterator[JsonObject]:
+def _of_agent(
+    scope: AgentScope, found: Surroundings, repository: str, labels: JsonObject
+) -> Iterator[JsonObject]:
     account = account_subject(agent_namespace(scope.name), scope.name)
-    yield from home_objects(scope, labels, gateway=found.gateway)
+    delivery = found.delivery
+    reading = delivery.store.audience if delivery.store and delivery.vault_method else None
+    yield from home_objects(scope, labels, gateway=found.gateway, reading=reading)
+    yield from agent_secret_objects(scope, repository, delivery, labels)
     yield from rbac_objects(f"fairlead:agent:{scope.name}", found.reach, [account], labels)
     if found.minters:
         minters = [group_subject(group) for group in found.minters]

@@ -15,7 +15,17 @@ from reconciler.core.access.deciding import is_over
 from reconciler.core.access.subjects import agent_subject
 from reconciler.core.desired import DesiredState, Unit
 
-_GRANTS: Final = frozenset({"Role", "RoleBinding"})
+_GRANTS: Final = frozenset(
+    {
+        "ExternalSecret",
+        "Role",
+        "RoleBinding",
+        "SecretProviderClass",
+        "SecretStore",
+        "VaultKubernetesRole",
+        "VaultPolicy",
+    }
+)
 
 
 def day_of(now: float) -> date:

@@ -262,7 +262,7 @@ SecretPattern: TypeAlias = Annotated[
     str,
     TextForm(
         what="a path of secrets",
-        pattern=r"^(vault|aws):[A-Za-z0-9_./:-]+(/\*)?$",
+        pattern=r"^(vault:[A-Za-z0-9_.:-]+(/[A-Za-z0-9_.:-]+)+|aws:[A-Za-z0-9_./:-]+)(/\*)?$",
         hint="write store and path such as vault:kv/risk/eval/*",
         examples=("vault:kv/risk/eval/*",),
     ),

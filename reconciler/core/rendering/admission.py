@@ -14,7 +14,12 @@ from reconciler.core.kinds.agent_scope import LONGEST_TOKEN
 from reconciler.core.kinds.role import Restriction
 from reconciler.core.manifests import JsonObject, JsonValue, canonical_json, digest_of
 from reconciler.core.probes import with_probe
-from reconciler.core.rendering.agents import AGENT_LABEL, AUDIENCE_ANNOTATION, SECONDS_ANNOTATION
+from reconciler.core.rendering.agents import (
+    AGENT_LABEL,
+    AUDIENCE_ANNOTATION,
+    READING_ANNOTATION,
+    SECONDS_ANNOTATION,
+)
 from reconciler.core.restrictions import RESTRICTION_LABEL, with_revision
 
 _LONGEST_TOKEN: Final = int(LONGEST_TOKEN.total_seconds())
@@ -46,15 +51,21 @@ _MEMBER: Final = (
 )
 
 _NOTED: Final = "namespaceObject.metadata.annotations"
+_SOMETHING_ELSE: Final = "request.resource.resource != 'serviceaccounts'"
+_READING: Final = (
+    f"('{READING_ANNOTATION}' in {_NOTED} && "
+    f"object.spec.audiences == [{_NOTED}['{READING_ANNOTATION}']])"
+)
+"""A sign-in to a secret store, whose lives drivers and operators choose: up to 15 minutes."""
+
 _TOKEN_RULES: Final = {
     "has(object.spec.expirationSeconds) && "
-    f"object.spec.expirationSeconds <= {_LONGEST_TOKEN} && "
-    f"object.spec.expirationSeconds <= int({_NOTED}['{SECONDS_ANNOTATION}'])": (
+    f"object.spec.expirationSeconds <= {_LONGEST_TOKEN} && ({_READING} || "
+    f"object.spec.expirationSeconds <= int({_NOTED}['{SECONDS_ANNOTATION}']))": (
         "a token of an agent is good for no longer than its scope says"
     ),
-    "size(object.spec.audiences) == 1 && "
-    f"object.spec.audiences[0] == {_NOTED}['{AUDIENCE_ANNOTATION}']": (
-        "a token of an agent is for the one audience that its scope says"
+    f"object.spec.audiences == [{_NOTED}['{AUDIENCE_ANNOTATION}']] || {_READING}": (
+        "a token of an agent is for the one audience that its scope says, or its secret store"
     ),
 }
 

@@ -17,6 +17,8 @@ from reconciler.core.manifests import JsonObject, JsonValue
 AGENT_LABEL: Final = f"{API_GROUP}/agent"
 AUDIENCE_ANNOTATION: Final = f"{API_GROUP}/token-audience"
 SECONDS_ANNOTATION: Final = f"{API_GROUP}/token-seconds"
+READING_ANNOTATION: Final = f"{API_GROUP}/secret-audience"
+"""Whom tokens are for by which the agent signs in to a secret store."""
 EXPIRES_ANNOTATION: Final = f"{API_GROUP}/expires"
 
 GATEWAY: Final = "gateway"
@@ -31,13 +33,14 @@ _DEFAULT_REQUESTS: Final[JsonObject] = {"cpu": "100m", "memory": "128Mi"}
 
 
 def home_objects(
-    scope: AgentScope, labels: JsonObject, *, gateway: str | None
+    scope: AgentScope, labels: JsonObject, *, gateway: str | None, reading: str | None
 ) -> Iterator[JsonObject]:
-    """`gateway` is the namespace of the cluster's gateway."""
+    """`gateway` is the namespace of the cluster's gateway, `reading` the audience of tokens for the
+    secret store that the agent reads."""
     namespace = agent_namespace(scope.name)
     labelled: JsonObject = {**labels, AGENT_LABEL: scope.name}
     metadata: JsonObject = {"name": scope.name, "namespace": namespace, "labels": labelled}
-    yield _namespace(scope, namespace, labelled)
+    yield _namespace(scope, namespace, labelled, reading)
     yield {
         "apiVersion": "v1",
         "kind": "ServiceAccount",
@@ -66,8 +69,9 @@ def home_objects(
     yield {"apiVersion": "v1", "kind": "LimitRange", "metadata": metadata, "spec": spec}
 
 
-def _namespace(scope: AgentScope, name: str, labels: JsonObject) -> JsonObject:
+def _namespace(scope: AgentScope, name: str, labels: JsonObject, reading: str | None) -> JsonObject:
     token = scope.spec.token
+    audience: JsonObject = {READING_ANNOTATION: reading} if reading is not None else {}
     return {
         "apiVersion": "v1",
         "kind": "Namespace",
@@ -78,6 +82,7 @@ def _namespace(scope: AgentScope, name: str, labels: JsonObject) -> JsonObject:
                 AUDIENCE_ANNOTATION: token.audience,
                 SECONDS_ANNOTATION: str(int(token.ttl.total_seconds())),
                 EXPIRES_ANNOTATION: scope.spec.expires.isoformat(),
+                **audience,
             },
         },
     }
