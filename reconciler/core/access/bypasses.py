@@ -22,7 +22,6 @@ from reconciler.core.manifests import JsonObject, JsonValue, Manifest, bounded_n
 from reconciler.core.problems import Problem
 from reconciler.core.rendering.release import MODEL_LABEL, ROLLOUT_LABEL, VERSION_LABEL
 
-_CODE: Final = "past-authorizer"
 
 _ROUTES: Final = frozenset(
     {
@@ -113,7 +112,9 @@ def manifest_problems(
         if found is not None:
             message = f"{manifest.key.kind} {manifest.key.name} {found}"
             source = manifest.source
-            yield Problem(source.path, source.span, _CODE, message, _HINTS.get(key, _HOST_HINT))
+            yield Problem(
+                source.path, source.span, "past-authorizer", message, _HINTS.get(key, _HOST_HINT)
+            )
 
 
 def role_problems(declarations: Declarations) -> Iterator[Problem]:
@@ -125,7 +126,7 @@ def role_problems(declarations: Declarations) -> Iterator[Problem]:
                 if not group and name in _THROUGH_THE_SERVER:
                     span = document.span_at(("spec", "allow", number, "resources", place))
                     message = f"{resource} leads to model servers past the authorizer"
-                    yield Problem(document.path, span, _CODE, message, "remove it")
+                    yield Problem(document.path, span, "past-authorizer", message, "remove it")
 
 
 def _with_their_own(
