@@ -8,10 +8,11 @@ same, down to uids and resource versions.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import cast
 
 from reconciler.adapters.cluster_identity import identity_of
+from reconciler.adapters.cluster_memory_admission import refuse_probe
 from reconciler.adapters.cluster_memory_faults import CallFaults, EventFaults, Request
 from reconciler.adapters.cluster_memory_fields import Owner, copied
 from reconciler.adapters.cluster_memory_objects import ObjectStore
@@ -39,10 +40,12 @@ class MemoryCluster:
         status: StatusFunction = becomes_ready,
         admission: Callable[[JsonObject], None] = lambda _: None,
     ) -> None:
-        """`admission` raises what it refuses; it sees dry runs too, as a webhook does."""
+        """`admission` raises what it refuses; it sees dry runs too, as a webhook does. `acts_by`
+        says whether the server has read an admission policy, binding or parameters yet."""
         self._name = name
         self.status = status
         self.admission = admission
+        self.acts_by: Callable[[JsonObject], bool] = lambda _: True
         self.granted: Callable[[str], tuple[JsonObject, ...]] = lambda _: (_EVERYTHING,)
         self.requests: list[Request] = []
         self.events = EventFaults()
@@ -78,6 +81,7 @@ class MemoryCluster:
             scope = "needs a namespace" if resource.namespaced else "belongs to no namespace"
             raise Invalid(f"{request.verb} {key}: {key.kind} {scope}")
         self._check_namespace(key)
+        refuse_probe(body, filter(self.acts_by, self._bodies()))
         self.admission(copied(body))
         applied = copied(
             self._store.apply(key, body, owner=_FAIRLEAD, force=force, dry_run=dry_run)
@@ -197,8 +201,11 @@ class MemoryCluster:
     async def _listing(self) -> tuple[list[JsonObject], str]:
         await self._arrive(Request("list"))
         self._admit(Request("watch"))
+        return list(self._bodies()), self._store.version
+
+    def _bodies(self) -> Iterator[JsonObject]:
         bodies = (self._store.get(key) for key in self._store.ordered_keys())
-        return [body for body in bodies if body is not None], self._store.version
+        return (body for body in bodies if body is not None)
 
     async def _arrive(self, request: Request) -> None:
         # A real request lets other tasks run before it has its effect.

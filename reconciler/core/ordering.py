@@ -24,6 +24,13 @@ from reconciler.core.grants import (
 )
 from reconciler.core.identifiers import ObjectKey
 from reconciler.core.manifests import JsonObject, JsonValue, Manifest, manifest_of
+from reconciler.core.restrictions import (
+    is_restriction,
+    joined_parameters,
+    joined_scope,
+    parameters_direction,
+    scope_direction,
+)
 
 
 class Wave(IntEnum):
@@ -131,20 +138,24 @@ _CONFIGURATION: Final[frozenset[Type]] = frozenset(
     }
 )
 
-_DIRECTIONS: Final[dict[Type, Callable[[JsonObject, JsonObject], Direction]]] = {
-    (_RBAC, "Role"): role_direction,
-    (_RBAC, "ClusterRole"): role_direction,
-    (_RBAC, "RoleBinding"): binding_direction,
-    (_RBAC, "ClusterRoleBinding"): binding_direction,
-    ("networking.k8s.io", "NetworkPolicy"): network_direction,
+_Directed: TypeAlias = """tuple[
+    Callable[[JsonObject, JsonObject], Direction],
+    Callable[[JsonObject, JsonObject], JsonObject | None],
+]"""
+"""Which way a change goes, and the state that gives no more than either side of it."""
+
+_DIRECTED: Final[dict[Type, _Directed]] = {
+    (_RBAC, "Role"): (role_direction, common_role),
+    (_RBAC, "ClusterRole"): (role_direction, common_role),
+    (_RBAC, "RoleBinding"): (binding_direction, common_binding),
+    (_RBAC, "ClusterRoleBinding"): (binding_direction, common_binding),
+    ("networking.k8s.io", "NetworkPolicy"): (network_direction, common_network),
 }
 
-_COMMON: Final[dict[Type, Callable[[JsonObject, JsonObject], JsonObject | None]]] = {
-    (_RBAC, "Role"): common_role,
-    (_RBAC, "ClusterRole"): common_role,
-    (_RBAC, "RoleBinding"): common_binding,
-    (_RBAC, "ClusterRoleBinding"): common_binding,
-    ("networking.k8s.io", "NetworkPolicy"): common_network,
+# Those of our own making only: of the others nobody can tell what more in them means.
+_RESTRICTIVE: Final[dict[Type, _Directed]] = {
+    ("", "ConfigMap"): (parameters_direction, joined_parameters),
+    (_ADMISSION, "ValidatingAdmissionPolicyBinding"): (scope_direction, joined_scope),
 }
 
 
@@ -156,7 +167,7 @@ def wave_of(*, before: Manifest | None, after: Manifest | None) -> Wave:
     kind = _type(after.key)
     if kind in _FOUNDATION:
         return Wave.FOUNDATION
-    if kind in _RESTRICTIONS or kind in _GRANTS:
+    if kind in _RESTRICTIONS or kind in _GRANTS or (before and _directed(after)):
         return _wave_of_access(kind, before, after)
     if kind in _TRAFFIC or kind in _CALLBACKS or _redirects(kind, before, after):
         return Wave.WIDENING
@@ -185,10 +196,17 @@ def _wave_of_access(kind: Type, before: Manifest | None, after: Manifest) -> Wav
         if kind not in _GRANTS:
             return Wave.CONFIGURATION if _reads_parameters(after) else Wave.TIGHTENING
         return Wave.CONFIGURATION if _serves_workloads(after) else Wave.WIDENING
-    if kind not in _DIRECTIONS:
+    if (directed := _directed(after)) is None:
         return Wave.WIDENING if kind in _GRANTS else Wave.TIGHTENING
-    direction = _DIRECTIONS[kind](before.body, after.body)
-    return Wave.WIDENING if direction.gives else Wave.TIGHTENING
+    direction, _ = directed
+    return Wave.WIDENING if direction(before.body, after.body).gives else Wave.TIGHTENING
+
+
+def _directed(manifest: Manifest) -> _Directed | None:
+    kind = _type(manifest.key)
+    if kind in _RESTRICTIVE:
+        return _RESTRICTIVE[kind] if is_restriction(manifest.body) else None
+    return _DIRECTED.get(kind)
 
 
 def _reads_parameters(restriction: Manifest) -> bool:
@@ -233,14 +251,23 @@ def stepping_stone(before: Manifest | None, after: Manifest | None) -> Manifest 
     """
     if before is None or after is None:
         return None
-    kind = _type(after.key)
-    if kind not in _DIRECTIONS:
+    if (directed := _directed(after)) is None:
         return None
+    direction, common = directed
     old, new = before.body, after.body
-    if _DIRECTIONS[kind](old, new) != BOTH:
+    if direction(old, new) != BOTH:
         return None
-    body = _COMMON[kind](old, new)
+    body = common(old, new)
     return manifest_of(body, after.source) if body else None
+
+
+def write_order(keys: Iterable[ObjectKey], wave: Wave) -> tuple[tuple[ObjectKey, ...], ...]:
+    """The keys of one wave in groups: each may be written at once, one group after the other."""
+    if wave is Wave.DELETION:
+        return deletion_order(keys)
+    listed = tuple(keys)
+    first = tuple(key for key in listed if not binds(key))
+    return first, tuple(key for key in listed if binds(key))
 
 
 def deletion_order(keys: Iterable[ObjectKey]) -> tuple[tuple[ObjectKey, ...], ...]:

@@ -23,7 +23,7 @@ from reconciler.core.errors import FairleadError, LeadershipLost, Terminal, Tran
 from reconciler.core.health import Condition, Health
 from reconciler.core.identifiers import ClusterName, CommitSha, Digest, ObjectKey, UnitName, short
 from reconciler.core.ledger import LedgerUpdate, Position, Standing, UnitState
-from reconciler.core.ordering import Wave, binds, deletion_order, wave_of
+from reconciler.core.ordering import Wave, wave_of, write_order
 from reconciler.core.outstanding import NO_OBJECTS, Place
 from reconciler.core.plans import Change
 from reconciler.core.restoring import restoration
@@ -370,12 +370,8 @@ def _holds(health: Health) -> bool:
 
 
 def _in_order(changes: Sequence[Change], wave: Wave) -> Iterable[Sequence[Change]]:
-    """What may be written at once, one after the other."""
-    if wave is not Wave.DELETION:
-        bindings = [change for change in changes if binds(change.key)]
-        return [[change for change in changes if not binds(change.key)], bindings]
     by_key = {change.key: change for change in changes}
-    return [[by_key[key] for key in keys] for keys in deletion_order(by_key)]
+    return [[by_key[key] for key in keys] for keys in write_order(by_key, wave)]
 
 
 def _batches(changes: Sequence[Change]) -> Sequence[Sequence[Change]]:

@@ -33,6 +33,7 @@ from reconciler.core.ordering import binds
 from reconciler.core.plans import Action, Change
 from reconciler.core.route_sharing import is_shared
 from reconciler.core.snapshots import LiveObject, is_being_deleted, uid_of
+from reconciler.engine.admitting import await_force
 from reconciler.engine.books import Books
 from reconciler.engine.concurrency import bounded
 from reconciler.engine.previewing import CONCURRENCY, object_to_apply
@@ -137,7 +138,8 @@ class Performer:
     ) -> tuple[Outcome, ...]:
         async def write(change: Change) -> Outcome:
             async with session.slots:
-                return await self._write_one(session, change)
+                outcome = await self._write_one(session, change)
+            return outcome if outcome.error else await self._await_force(session, outcome)
 
         await self.pay(session)
         intents = await self._intend(session, changes, context)
@@ -182,6 +184,14 @@ class Performer:
         except FairleadError as error:
             return Outcome(change, error=error)
         raise AssertionError("the last attempt either returned or raised")
+
+    async def _await_force(self, session: ClusterSession, outcome: Outcome) -> Outcome:
+        """Outside the slots: the API server is waited for, not kept busy."""
+        try:
+            await await_force(session, outcome.change, self._clock)
+        except FairleadError as error:
+            return Outcome(outcome.change, error=error)
+        return outcome
 
     async def _send(self, session: ClusterSession, change: Change) -> LiveObject | None:
         match change.action:

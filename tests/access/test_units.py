@@ -153,6 +153,7 @@ def test_a_restriction_is_bound_where_the_policy_names_a_place_for_its_parameter
     (parameters,) = bodies(found, "ConfigMap").values()
     assert parameters["metadata"]["namespace"] == "monitoring"
     assert parameters["data"] == {
+        "revision": parameters["data"]["revision"],
         "role": "owner",
         "actions": "infer and promote",
         "labels": "tier=secret",

@@ -72,7 +72,7 @@ _TOKEN_RULES: Final = {
 
 def restriction_policy(repository: str, labels: JsonObject) -> JsonObject:
     """The one policy that all restrictions of a repository bind."""
-    return {
+    policy: JsonObject = {
         "apiVersion": _API,
         "kind": "ValidatingAdmissionPolicy",
         "metadata": {"name": _policy_name(repository), "labels": dict(labels)},
@@ -99,6 +99,7 @@ def restriction_policy(repository: str, labels: JsonObject) -> JsonObject:
             ],
         },
     }
+    return with_probe(policy)
 
 
 def restriction_objects(
@@ -151,7 +152,7 @@ def restriction_name(repository: str, role: str, restriction: Restriction) -> st
 def token_policy(repository: str, labels: JsonObject) -> Iterator[JsonObject]:
     """What tokens agents may be given: short, and for whom the scope says alone."""
     name = f"fairlead-{repository}-agent-tokens"
-    yield {
+    policy: JsonObject = {
         "apiVersion": _API,
         "kind": "ValidatingAdmissionPolicy",
         "metadata": {"name": name, "labels": dict(labels)},
@@ -161,11 +162,16 @@ def token_policy(repository: str, labels: JsonObject) -> Iterator[JsonObject]:
                 "resourceRules": [_resource_rule("", ("serviceaccounts/token",), ("CREATE",))]
             },
             "validations": [
-                {"expression": expression, "message": message, "reason": "Forbidden"}
+                {
+                    "expression": f"{_SOMETHING_ELSE} || ({expression})",
+                    "message": message,
+                    "reason": "Forbidden",
+                }
                 for expression, message in _TOKEN_RULES.items()
             ],
         },
     }
+    yield with_probe(policy)
     yield _binding(name, name, labels, _expression(AGENT_LABEL, "Exists"))
 
 
