@@ -22,7 +22,6 @@ from reconciler.core.manifests import JsonObject, JsonValue, Manifest, bounded_n
 from reconciler.core.problems import Problem
 from reconciler.core.rendering.release import MODEL_LABEL, ROLLOUT_LABEL, VERSION_LABEL
 
-
 _ROUTES: Final = frozenset(
     {
         ("gateway.networking.k8s.io", "GRPCRoute"),
