@@ -183,6 +183,7 @@ def _state(commit: CommitSha, declared: Declared, placed: Placed) -> DesiredStat
         roles=declared.roles,
         agents=declared.agents,
         sources=declared.sources,
+        readers=declared.readers,
         namespaces=placed.namespaces,
         notices=declared.notices,
     )

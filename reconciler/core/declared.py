@@ -13,6 +13,7 @@ from reconciler.core.access.checking import access_problems
 from reconciler.core.access.policy import AccessPolicy
 from reconciler.core.access.subjects import agent_subject
 from reconciler.core.declarations import Declarations, index
+from reconciler.core.delivery_rules import delivery_problems
 from reconciler.core.documents import Document
 from reconciler.core.identifiers import ClusterName
 from reconciler.core.kinds import (
@@ -34,6 +35,7 @@ from reconciler.core.policy import Policy
 from reconciler.core.problems import Problem, Severity
 from reconciler.core.references import reference_problems
 from reconciler.core.rollout_units import Environment, RenderedRollout, render_rollouts
+from reconciler.core.secret_readers import Readers, readers
 from reconciler.core.secret_versions import PinBook
 
 
@@ -53,6 +55,7 @@ class Declared:
     agents: Mapping[str, AgentScope]
     subjects: tuple[Document, ...]
     rendered: Mapping[str, RenderedRollout]
+    readers: Readers
     notices: tuple[str, ...]
     warnings: tuple[Problem, ...] = ()
     """What refuses no commit, and is said of every commit that has it."""
@@ -60,7 +63,7 @@ class Declared:
     @property
     def access(self) -> AccessPolicy:
         """What the documents say about access to models."""
-        return AccessPolicy(self.roles, self.agents, self.models)
+        return AccessPolicy(self.roles, self.agents, self.models, readers=self.readers)
 
     @property
     def sources(self) -> Mapping[str, Source]:
@@ -91,6 +94,8 @@ def declare(
     environment = _environment(declarations, policy, previous)
     rendered = previous.rendered if previous else {}
     rollouts = render_rollouts(declarations, environment, policy, previous=rendered, pins=pins)
+    agents = {document.name: agent for document, agent in declarations.all(AgentScope)}
+    homes = environment.estate.allowed_by(policy)
     declared = Declared(
         policy=policy,
         pins=pins,
@@ -101,12 +106,13 @@ def declare(
         evaluations={document.name: found for document, found in declarations.all(Evaluation)},
         prompts={document.name: prompt for document, prompt in declarations.all(Prompt)},
         roles={document.name: role for document, role in declarations.all(Role)},
-        agents={document.name: agent for document, agent in declarations.all(AgentScope)},
+        agents=agents,
         subjects=tuple(
             document for kind in (AgentScope, Role) for document, _ in declarations.all(kind)
         ),
         rendered=rollouts.rendered,
-        notices=notices(declarations, policy.own, rollouts.rendered.values()),
+        readers=readers(environment, homes, rollouts.rendered.values(), agents),
+        notices=notices(declarations, policy.own, environment, homes, rollouts.rendered.values()),
     )
     found = (
         *problems,
@@ -115,6 +121,7 @@ def declare(
         *rollouts.problems,
         *_source_problems(declarations, declared),
         *_authorizer_problems(declarations, policy),
+        *delivery_problems(declarations, environment),
     )
     warnings = tuple(p for p in found if p.severity is Severity.WARNING)
     return replace(declared, warnings=warnings), found

@@ -74,7 +74,8 @@ class DesiredState:
     `policy` is this commit's own: it judges the next commit, and says how this one is applied.
     `notices` are sentences about what is declared and does not act yet, `rolling` about rollouts
     that are on their way. `namespaces` are those that the repository declares in each cluster,
-    `sources` the documents of roles and agents, by subject.
+    `sources` the documents of roles and agents, by subject, `readers` the secrets that agents and
+    rollouts may read.
     """
 
     commit: CommitSha
@@ -92,6 +93,7 @@ class DesiredState:
     roles: Mapping[str, Role] = field(default_factory=dict)
     agents: Mapping[str, AgentScope] = field(default_factory=dict)
     sources: Mapping[str, Source] = field(default_factory=dict)
+    readers: Mapping[str, frozenset[str]] = field(default_factory=dict)
     namespaces: Mapping[ClusterName, frozenset[str]] = field(default_factory=dict)
 
     @property
@@ -100,7 +102,9 @@ class DesiredState:
         places = (
             Place(cluster, name) for cluster, names in self.namespaces.items() for name in names
         )
-        return AccessPolicy(self.roles, self.agents, self.models, frozenset(places))
+        return AccessPolicy(
+            self.roles, self.agents, self.models, frozenset(places), readers=self.readers
+        )
 
     def is_placed(self, rollout: str) -> bool:
         """Whether any cluster is to have something of the rollout."""

@@ -6,14 +6,16 @@ promise in the repository that this version of Fairlead does not keep.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from reconciler.core.access.authentication import file_digest, groups_claim
 from reconciler.core.declarations import Declarations
+from reconciler.core.identifiers import ClusterName
 from reconciler.core.kinds import AgentScope, Cluster, Model, Prompt, Role, Rollout
 from reconciler.core.kinds.repository import RepositorySpec
-from reconciler.core.rollout_units import RenderedRollout
+from reconciler.core.rollout_units import Environment, RenderedRollout
 from reconciler.core.rollouts.placing import gradual
+from reconciler.core.secret_readers import undelivered
 
 _DIGEST_LENGTH = len("sha256:") + 12
 """Enough for a person to tell two files apart."""
@@ -24,9 +26,14 @@ _UNASKED = f"nobody asks when they are called: {_UNNAMED}"
 
 
 def notices(
-    declarations: Declarations, policy: RepositorySpec, rollouts: Iterable[RenderedRollout]
+    declarations: Declarations,
+    policy: RepositorySpec,
+    environment: Environment,
+    clusters: Collection[ClusterName],
+    rollouts: Collection[RenderedRollout],
 ) -> tuple[str, ...]:
-    """All notices of a commit, sorted, each once."""
+    """All notices of a commit, sorted, each once. `clusters` are those that agents are in."""
+    agents = {scope.name: scope for _, scope in declarations.all(AgentScope)}
     return tuple(
         sorted(
             {
@@ -34,7 +41,7 @@ def notices(
                 *_prompt_notices(declarations),
                 *_policy_notices(declarations, policy),
                 *_sign_in_notices(declarations),
-                *_model_notices(declarations),
+                *undelivered(environment, clusters, rollouts, agents),
                 *_strategy_notices(declarations),
                 *_route_notices(rollouts),
             }
@@ -44,9 +51,6 @@ def notices(
 
 def _access_notices(declarations: Declarations, policy: RepositorySpec) -> Iterator[str]:
     """What RBAC alone cannot hold anybody to."""
-    for _, scope in declarations.all(AgentScope):
-        if scope.spec.secrets:
-            yield f"secrets of AgentScope {scope.name} are declared but not delivered yet"
     if policy.authorizer is not None:
         if policy.authorizer.admit is None and declarations.of(Rollout):
             yield f"model servers can be asked past the gateway: {_UNSHUT}"
@@ -88,12 +92,6 @@ def _sign_in_notices(declarations: Declarations) -> Iterator[str]:
         )
         if groups_claim(authentication) is None and declarations.of(Role):
             yield f"nobody has a Role in cluster {cluster.name}: Google tells it no groups"
-
-
-def _model_notices(declarations: Declarations) -> Iterator[str]:
-    for _, model in declarations.all(Model):
-        for secret in model.spec.serving.secrets:
-            yield f"secret {secret.name} of Model {model.name} is declared but not delivered yet"
 
 
 def _strategy_notices(declarations: Declarations) -> Iterator[str]:

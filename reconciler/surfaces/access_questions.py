@@ -44,8 +44,8 @@ _version = click.argument("version", metavar="MODEL@VERSION")
 
 
 @click.command("who-can")
-@_action
-@_version
+@click.argument("action", type=click.Choice((*ACTIONS, access_text.READ)))
+@click.argument("thing", metavar="MODEL@VERSION|SECRET")
 @_directory
 @_commit
 @_json
@@ -54,19 +54,22 @@ def who_can_command(
     context: click.Context,
     *,
     action: str,
-    version: str,
+    thing: str,
     directory: Path,
     revision: str | None,
     as_json: bool,
 ) -> None:
-    """Say who may do ACTION with MODEL@VERSION today."""
+    """Say who may do ACTION with MODEL@VERSION today, or read a SECRET as vault:kv/risk/fraud."""
     policy = _state(context, directory, revision).access
-    _known_version(policy, version)
-    found = access_text.who_can(policy, cast(ModelAction, action), version, _today())
+    if action == access_text.READ:
+        found = access_text.who_reads(permissions(policy, _today()), thing)
+    else:
+        _known_version(policy, thing)
+        found = access_text.who_can(policy, cast(ModelAction, action), thing, _today())
     if as_json:
         _print_json(access_text.who_json(policy, found))
     else:
-        print_lines(access_text.who_lines(policy, found, action, version))
+        print_lines(access_text.who_lines(policy, found, action, thing))
 
 
 @click.command("what-can")
@@ -78,7 +81,7 @@ def who_can_command(
 def what_can_command(
     context: click.Context, *, subject: str, directory: Path, revision: str | None, as_json: bool
 ) -> None:
-    """Say all that SUBJECT, a role or an agent, may do today."""
+    """Say all that SUBJECT, a role, an agent or `rollout/NAME`, may do today."""
     policy = _state(context, directory, revision).access
     who, allowed = _known_subject(policy, subject), permissions(policy, _today())
     if as_json:
@@ -157,7 +160,7 @@ def _known_version(policy: AccessPolicy, name: str) -> None:
 
 def _known_subject(policy: AccessPolicy, name: str) -> str:
     """An agent may be named without its prefix where no role has the name."""
-    if name in policy.roles or agent_name(name) in policy.agents:
+    if name in policy.roles or agent_name(name) in policy.agents or name in policy.readers:
         return name
     if name in policy.agents:
         return agent_subject(name)

@@ -40,7 +40,7 @@ def test_what_an_agent_may_do_is_all_that_its_scope_gives() -> None:
         "agent eval-bot (until 2027-06-30)",
         "  infer on fraud-detector@v2, fraud-detector@v3",
         "  call tool metrics/query",
-        "  read secrets vault:kv/risk/eval/*",
+        "  read secrets vault:kv/risk/eval/*, once they are delivered",
         "  connect to gateway",
     ]
 

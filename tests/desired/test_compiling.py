@@ -96,7 +96,8 @@ def test_what_is_declared_and_does_not_act_is_told() -> None:
         "Prompt answer is declared but not yet enforced",
         "Rollout fraud-detector declares a strategy (recreate) that is not carried out yet: its "
         "version changes at once",
-        "secret hf of Model fraud-detector is declared but not delivered yet",
+        "secret hf of Model fraud-detector is not delivered in production-1, staging-1: "
+        "no secretDelivery there has vault",
     )
 
 

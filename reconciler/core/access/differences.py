@@ -20,6 +20,9 @@ from reconciler.core.access.subjects import agent_subject, in_words
 MOST_NAMED: Final = 5
 """Things that one sentence names."""
 
+READ_SECRETS: Final = "read secrets"
+"""The one action on secrets that anybody is given."""
+
 _Right = TypeVar("_Right")
 _Thing = TypeVar("_Thing")
 
@@ -28,9 +31,9 @@ _Thing = TypeVar("_Thing")
 class PermissionChange:
     """`subject` gains or loses `actions` on `things`, all of them on each.
 
-    `places` is where; nowhere for model versions, which are the same everywhere. For a change of
-    who has a Role, there is no action, the subject is a group, and `things` has the Role. `until`
-    is the last day of an agent's scope before and after, where that is what changes.
+    `places` is where; nowhere for model versions and secrets, which are the same everywhere. For a
+    change of who has a Role, there is no action, the subject is a group, and `things` has the Role.
+    `until` is the last day of an agent's scope before and after, where that is what changes.
     """
 
     gains: bool
@@ -53,6 +56,8 @@ class PermissionChange:
             return f"what its scope lists, from {before} to {after}"
         if not self.actions:
             return f"Role {self.things[0]}"
+        if self.actions == (READ_SECRETS,):
+            return f"{READ_SECRETS} {_some(self.things)}"
         where = f" in {_some(_places_in_words(self.places))}" if self.places else ""
         return f"{_joined(self.actions)} on {_some(self.things)}{where}"
 
@@ -99,6 +104,7 @@ def _changes(has: Permissions, lacks: Permissions, *, gains: bool) -> tuple[Perm
         *_of_models(has, lacks, gains=gains),
         *_of_resources(has, lacks, gains=gains),
         *_of_days(has, lacks, gains=gains),
+        *_of_secrets(has, lacks, gains=gains),
     )
     return tuple(sorted(found, key=lambda c: (c.subject, c.things, c.actions, c.places)))
 
@@ -115,6 +121,11 @@ def _of_days(has: Permissions, lacks: Permissions, *, gains: bool) -> Iterator[P
         if other is not None and last > other:
             days = (other, last) if gains else (last, other)
             yield PermissionChange(gains, agent_subject(name), (), (), until=days)
+
+
+def _of_secrets(has: Permissions, lacks: Permissions, *, gains: bool) -> Iterator[PermissionChange]:
+    for subject, places in _only(has.secrets, lacks.secrets):
+        yield PermissionChange(gains, subject, (READ_SECRETS,), tuple(sorted(places)))
 
 
 def _of_models(has: Permissions, lacks: Permissions, *, gains: bool) -> Iterator[PermissionChange]:

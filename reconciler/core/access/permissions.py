@@ -17,7 +17,7 @@ from typing import Final, NamedTuple, get_args
 
 from reconciler.core.access.deciding import is_over, scoped
 from reconciler.core.access.policy import AccessPolicy, Place, listed
-from reconciler.core.access.subjects import agent_namespace, agent_subject
+from reconciler.core.access.subjects import agent_name, agent_namespace, agent_subject
 from reconciler.core.kinds import AgentScope, Model, Role
 from reconciler.core.kinds.access_rules import ModelAction
 
@@ -52,6 +52,8 @@ class Permissions:
     members: Mapping[str, frozenset[str]]
     ends: Mapping[str, date] = field(default_factory=dict)
     """The last day of each agent's scope."""
+    secrets: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """What agents and rollouts may read, as `vault:kv/risk/fraud`, by subject."""
 
     def on_models(self) -> Iterator[tuple[str, ModelAction, str]]:
         """Each single permission: subject, action and MODEL@VERSION."""
@@ -88,7 +90,16 @@ def permissions(policy: AccessPolicy, today: date) -> Permissions:
         resources={right: places for right, places in resources.items() if places},
         members={name: frozenset(role.spec.groups) for name, role in policy.roles.items()},
         ends={name: scope.spec.expires for name, scope in policy.agents.items()},
+        secrets={
+            subject: places
+            for subject, places in policy.readers.items()
+            if not _has_ended(policy.agents.get(agent_name(subject) or ""), today)
+        },
     )
+
+
+def _has_ended(scope: AgentScope | None, today: date) -> bool:
+    return scope is not None and is_over(scope, today)
 
 
 _NO_NAMES: frozenset[str] = frozenset()

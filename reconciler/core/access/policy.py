@@ -8,7 +8,7 @@ no access.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from reconciler.core.access.subjects import agent_subject
@@ -25,12 +25,16 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AccessPolicy:
-    """Roles, agents and models by name, and the places in which rules about resources can hold."""
+    """Roles, agents and models by name, and the places in which rules about resources can hold.
+
+    `readers` are agents and rollouts with the secrets that they may read.
+    """
 
     roles: Mapping[str, Role]
     agents: Mapping[str, AgentScope]
     models: Mapping[str, Model]
     places: frozenset[Place] = frozenset()
+    readers: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @classmethod
     def of(

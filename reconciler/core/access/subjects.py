@@ -1,8 +1,8 @@
 """Subjects: who may have access, and how a cluster calls them.
 
 Separate because rules, sentences, objects and the request path must mean the same by a name. The
-invariant: a Role is called by its name and an agent `agent/NAME`, as documents do; no name of one
-sort can be taken for one of the other.
+invariant: a Role is called by its name and an agent `agent/NAME`, as documents do, a rollout whose
+replicas read secrets `rollout/NAME`; no name of one sort can be taken for one of another.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from typing import Final
 
 AGENT_PREFIX: Final = "agent/"
 """Before the name of an agent wherever roles may be named, too."""
+
+ROLLOUT_PREFIX: Final = "rollout/"
+"""Before the name of a rollout where its replicas may read something."""
 
 AGENT_NAMESPACES: Final = "agent-"
 """Before the name of an agent: the namespace that it has for itself."""
@@ -34,6 +37,12 @@ def agent_name(subject: str) -> str | None:
     return subject.removeprefix(AGENT_PREFIX) if subject.startswith(AGENT_PREFIX) else None
 
 
+def rollout_name(subject: str) -> str | None:
+    """The rollout that a subject is, whose replicas read secrets; None for others."""
+    found = subject.removeprefix(ROLLOUT_PREFIX)
+    return found if found != subject else None
+
+
 def agent_namespace(name: str) -> str:
     return f"{AGENT_NAMESPACES}{name}"
 
@@ -45,6 +54,8 @@ def agent_username(name: str) -> str:
 
 def in_words(subject: str) -> str:
     """The subject at the beginning of a sentence."""
+    if rollout := rollout_name(subject):
+        return f"Rollout {rollout}"
     agent = agent_name(subject)
     return f"Role {subject}" if agent is None else f"agent {agent}"
 

@@ -159,8 +159,6 @@ def _of_agent(name: str, agent: AgentScope) -> Iterator[_Right]:
     who = in_words(agent_subject(name))
     for tool in agent.spec.tools:
         yield _Right(who, "", f"tool {tool.server}/{tool.name}")
-    for secret in agent.spec.secrets:
-        yield _Right(who, "", f"secrets {secret}")
     for target in agent.spec.egress:
         yield _Right(who, "", f"connections to {target}")
     yield _Right(who, "", f"tokens for {agent.spec.token.audience}")

@@ -10,13 +10,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 
 from reconciler.core.access.deciding import Decision, decide, split
-from reconciler.core.access.differences import AccessDifference
+from reconciler.core.access.differences import READ_SECRETS, AccessDifference
 from reconciler.core.access.permissions import Permissions
 from reconciler.core.access.policy import AccessPolicy, Place
-from reconciler.core.access.subjects import agent_name, in_words
+from reconciler.core.access.subjects import agent_name, in_words, rollout_name
 from reconciler.core.kinds.access_rules import ModelAction
 from reconciler.core.manifests import JsonObject, JsonValue
 from reconciler.core.presenting.lines import Line, Tone, line, piece
+
+READ = "read"
+"""What is asked about secrets, in place of an action on models."""
 
 
 def who_can(policy: AccessPolicy, action: ModelAction, name: str, today: date) -> tuple[str, ...]:
@@ -29,14 +32,28 @@ def who_can(policy: AccessPolicy, action: ModelAction, name: str, today: date) -
     )
 
 
+def who_reads(allowed: Permissions, wanted: str) -> tuple[str, ...]:
+    """The subjects that may read what lies at `wanted`, such as `vault:kv/risk/fraud`."""
+    return tuple(
+        subject
+        for subject, places in sorted(allowed.secrets.items())
+        if any(_has(place, wanted) for place in places)
+    )
+
+
+def _has(place: str, wanted: str) -> bool:
+    """A place that ends with `*` is everything below it."""
+    return wanted == place or (place.endswith("*") and wanted.startswith(place[:-1]))
+
+
 def who_lines(
     policy: AccessPolicy, subjects: Iterable[str], action: str, name: str
 ) -> Iterator[Line]:
     told = [
-        line(piece(in_words(subject), Tone.STRONG), f" ({_holders(policy, subject)})")
+        line(piece(in_words(subject), Tone.STRONG), f" ({holders(policy, subject)})")
         for subject in subjects
     ]
-    yield from told or [line(f"nobody may {action} on {name}")]
+    yield from told or [line(f"nobody may {action} {'' if action == READ else 'on '}{name}")]
 
 
 def who_json(policy: AccessPolicy, subjects: Iterable[str]) -> list[JsonValue]:
@@ -45,12 +62,15 @@ def who_json(policy: AccessPolicy, subjects: Iterable[str]) -> list[JsonValue]:
 
 def what_lines(policy: AccessPolicy, allowed: Permissions, subject: str) -> Iterator[Line]:
     """All that one subject may do."""
-    yield line(piece(in_words(subject), Tone.STRONG), f" ({_holders(policy, subject)})")
+    yield line(piece(in_words(subject), Tone.STRONG), f" ({holders(policy, subject)})")
     found = [*_on_models(allowed, subject), *_on_resources(allowed, subject)]
+    places = allowed.secrets.get(subject, frozenset())
+    found += [f"{READ_SECRETS} {place}" for place in sorted(places)]
     agent = policy.agents.get(agent_name(subject) or "")
     if agent is not None:
         found += [f"call tool {tool.server}/{tool.name}" for tool in agent.spec.tools]
-        found += [f"read secrets {secret}" for secret in agent.spec.secrets]
+        lacking = (place for place in agent.spec.secrets if place not in places)
+        found += [f"{READ_SECRETS} {place}, once they are delivered" for place in lacking]
         found += [f"connect to {target}" for target in agent.spec.egress]
     for text in found or ["nothing"]:
         yield line(text, indent=1)
@@ -68,7 +88,14 @@ def what_json(policy: AccessPolicy, allowed: Permissions, subject: str) -> JsonO
         if who == subject
     ]
     held = _holders_json(policy, subject)
-    return {"subject": subject, **held, "models": models, "resources": resources}
+    secrets: list[JsonValue] = [*sorted(allowed.secrets.get(subject, ()))]
+    return {
+        "subject": subject,
+        **held,
+        "models": models,
+        "resources": resources,
+        "secrets": secrets,
+    }
 
 
 def explain_lines(decision: Decision) -> Iterator[Line]:
@@ -132,10 +159,13 @@ def _places_json(places: Iterable[Place]) -> list[JsonValue]:
     return [{"cluster": p.cluster, "namespace": p.namespace} for p in sorted(places)]
 
 
-def _holders(policy: AccessPolicy, subject: str) -> str:
+def holders(policy: AccessPolicy, subject: str) -> str:
+    """The groups that have a Role, or the day until which an agent's scope holds."""
     agent = agent_name(subject)
     if agent is not None:
         return f"until {policy.agents[agent].spec.expires.isoformat()}"
+    if rollout_name(subject):
+        return "its replicas"
     groups = policy.roles[subject].spec.groups
     return f"group{'s' if len(groups) > 1 else ''} {', '.join(groups)}"
 
@@ -144,4 +174,6 @@ def _holders_json(policy: AccessPolicy, subject: str) -> Mapping[str, JsonValue]
     agent = agent_name(subject)
     if agent is not None:
         return {"expires": policy.agents[agent].spec.expires.isoformat()}
+    if rollout_name(subject):
+        return {}
     return {"groups": list(policy.roles[subject].spec.groups)}
