@@ -7,12 +7,14 @@ bounded, whatever the log; what it has forgotten is still in the log, and it say
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeVar
 
 from reconciler.core.audit.records import AuditRecord, Phase, Reason, Verb
 from reconciler.core.identifiers import ClusterName, CommitSha, Digest, UnitName
+from reconciler.core.manifests import JsonObject
 from reconciler.core.presenting.access_told import AccessTold, access_told
 
 MOST_COMMITS = 1000
@@ -21,8 +23,14 @@ MOST_NOTES = 200
 MOST_ROLLOUTS = 1000
 MOST_TELLINGS = 20
 """Commits that are remembered of one unit."""
+MOST_AGENTS = 1000
+MOST_REQUESTS = 20
+"""Decisions of the request path that are remembered of one agent."""
 
 _TELLING = frozenset({Verb.ACCEPT, Verb.REFUSE, Verb.HOLD, Verb.ROLLOUT, Verb.UNDO, Verb.START})
+
+_Name = TypeVar("_Name", bound=Hashable)
+_Thing = TypeVar("_Thing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +82,31 @@ class Telling:
     index: int
 
 
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """A unit was put back after drift in one cluster: how many of its objects, and when last."""
+
+    count: int
+    time: datetime
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the request path answered an agent. `result` is `allowed` or the code of a denial."""
+
+    index: int
+    time: datetime
+    result: str
+    what: str
+    why: str
+    trace: str
+
+    @property
+    def allowed(self) -> bool:
+        return self.result == "allowed"
+
+
 class Chronicle:
     """Reads records in the order of the log, from wherever it is begun."""
 
@@ -81,6 +114,8 @@ class Chronicle:
         self._commits: OrderedDict[CommitSha, CommitStory] = OrderedDict()
         self._moves: OrderedDict[str, deque[Note]] = OrderedDict()
         self._units: OrderedDict[UnitName, OrderedDict[CommitSha, Telling]] = OrderedDict()
+        self._corrected: OrderedDict[UnitName, dict[ClusterName, Correction]] = OrderedDict()
+        self._requests: OrderedDict[str, deque[Asked]] = OrderedDict()
         self._recent: deque[Note] = deque(maxlen=MOST_NOTES)
         self.begin: int | None = None
         """Index of the first record that was read."""
@@ -98,6 +133,10 @@ class Chronicle:
             self._tell(index, record)
         if record.verb in _TELLING and record.phase is Phase.DECISION:
             self._note(index, record)
+        if record.verb is Verb.AUTHORIZE and (agent := record.detail.get("agent")):
+            asked = self._requests.setdefault(str(agent), deque(maxlen=MOST_REQUESTS))
+            asked.append(_asked_of(index, record))
+            _keep(self._requests, str(agent), most=MOST_AGENTS)
 
     def commits(self) -> Sequence[CommitStory]:
         """Newest first."""
@@ -121,6 +160,14 @@ class Chronicle:
         """Commits that wrote to a unit, newest first."""
         return tuple(reversed(self._units.get(unit, {}).values()))
 
+    def corrections(self, unit: UnitName) -> Mapping[ClusterName, Correction]:
+        """Where the unit was put back after drift."""
+        return self._corrected.get(unit, {})
+
+    def requests(self, agent: str) -> Sequence[Asked]:
+        """What the request path answered an agent, newest first."""
+        return tuple(reversed(self._requests.get(agent, ())))
+
     def _tell(self, index: int, record: AuditRecord) -> None:
         story = self._commits.get(record.commit)
         if story is None:
@@ -132,16 +179,24 @@ class Chronicle:
         _add(story, record)
         if record.phase is Phase.OUTCOME and record.unit and record.reason is Reason.COMMIT:
             self._tell_unit(index, record, record.unit)
+        if record.reason is Reason.DRIFT and record.unit and record.cluster:
+            self._correct(index, record, record.unit, record.cluster)
 
     def _tell_unit(self, index: int, record: AuditRecord, unit: UnitName) -> None:
         tellings = self._units.setdefault(unit, OrderedDict())
         tellings[record.commit] = Telling(record.commit, record.time, index)
-        tellings.move_to_end(record.commit)
-        if len(tellings) > MOST_TELLINGS:
-            tellings.popitem(last=False)
-        self._units.move_to_end(unit)
-        if len(self._units) > MOST_COMMITS:
-            self._units.popitem(last=False)
+        _keep(tellings, record.commit, most=MOST_TELLINGS)
+        _keep(self._units, unit, most=MOST_COMMITS)
+
+    def _correct(
+        self, index: int, record: AuditRecord, unit: UnitName, cluster: ClusterName
+    ) -> None:
+        if record.phase is not Phase.OUTCOME or record.result != "ok":
+            return
+        found = self._corrected.setdefault(unit, {})
+        before = found[cluster].count if cluster in found else 0
+        found[cluster] = Correction(before + 1, record.time, index)
+        _keep(self._corrected, unit, most=MOST_COMMITS)
 
     def _note(self, index: int, record: AuditRecord) -> None:
         note = _note_of(index, record)
@@ -149,9 +204,14 @@ class Chronicle:
         if record.verb in (Verb.ROLLOUT, Verb.UNDO) and note.subject:
             moves = self._moves.setdefault(note.subject, deque(maxlen=MOST_NOTES))
             moves.append(note)
-            self._moves.move_to_end(note.subject)
-            if len(self._moves) > MOST_ROLLOUTS:
-                self._moves.popitem(last=False)
+            _keep(self._moves, note.subject, most=MOST_ROLLOUTS)
+
+
+def _keep(found: OrderedDict[_Name, _Thing], name: _Name, *, most: int) -> None:
+    """Forget what was heard of the longest ago; `name` was heard of now."""
+    found.move_to_end(name)
+    if len(found) > most:
+        found.popitem(last=False)
 
 
 def _add(story: CommitStory, record: AuditRecord) -> None:
@@ -203,3 +263,22 @@ def _reasons(record: AuditRecord) -> Iterator[str]:
     for name in names:
         if found := record.detail.get(name):
             yield str(found)
+
+
+def _asked_of(index: int, record: AuditRecord) -> Asked:
+    return Asked(
+        index=index,
+        time=record.time,
+        result=record.result,
+        what=_asked_words(record.detail),
+        why=str(record.detail.get("why", "")),
+        trace=record.trace,
+    )
+
+
+def _asked_words(detail: JsonObject) -> str:
+    if tool := detail.get("tool"):
+        return f"tool {detail.get('server')}/{tool}"
+    versions = detail.get("versions")
+    named = ", ".join(map(str, versions)) if isinstance(versions, list) else ""
+    return f"{detail.get('action', 'a request')} on {named or detail.get('model') or 'no model'}"

@@ -56,6 +56,15 @@ async def identity_provider_of(
         await provider.close()
 
 
+def documents_at(settings: Settings) -> str:
+    """The address under which the forge shows files of commits; empty where there is none."""
+    if settings.forge is None:
+        return ""
+    github = settings.forge.github
+    host = github.url.removesuffix("/").removesuffix("/api/v3").replace("//api.", "//", 1)
+    return f"{host}/{github.repository}/blob"
+
+
 def sign_in_of(
     settings: Settings, provider: IdentityProvider, *, record: Record, clock: Clock
 ) -> SignIn:

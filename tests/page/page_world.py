@@ -50,11 +50,15 @@ metadata: {name: eval-bot, labels: {team: risk}}
 spec:
   purpose: read-only evaluation
   models: [{model: fraud, versions: [v1], actions: [infer]}]
+  tools: [{server: metrics, name: query, schema: "sha256:20bf091be6054d3862cd30ef16f7437035996d2386b746d56a50fc6f6632ca7f"}]
   token: {ttl: 10m, audience: fairlead-gateway}
   limits: {callSeconds: 30, callsPerMinute: 60}
   egress: [gateway]
   expires: 2099-06-30
-""",
+  tests:
+  - {can: infer, model: fraud@v1, expect: allowed}
+  - {can: retrain, model: fraud@v1, expect: denied}
+""",  # noqa: E501
 }
 
 PROMPT = """\
@@ -114,6 +118,9 @@ PATHS = (
     "/commits",
     "/pulls",
     "/access",
+    "/roles/ml-researcher",
+    "/agents/eval-bot",
+    "/models/fraud/v1/access?subject=ml-researcher",
     "/search",
     "/search?q=fraud",
     "/audit",

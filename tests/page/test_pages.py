@@ -129,8 +129,8 @@ async def test_a_model_shows_versions_where_they_run_metadata_access_and_history
     assert "gets a part one 75 % of the requests" in text
     assert "serves two all requests" in text
     assert "evaluation.auc 0.94" in text
-    assert "retrain ml-researcher" in text
-    assert "Each of them as far as its role or scope allows it" in text
+    assert "infer product-owner , agent/eval-bot" in text
+    assert "retrain nobody (1 listed, and may not)" in text
     assert "new commit" in text
 
 
@@ -161,16 +161,6 @@ async def test_a_prompt_shows_its_texts_as_they_are() -> None:
     assert "greeting 1 version, for fraud, owned by team-risk" in listed
     assert "You are polite. <b>Never</b> say more than asked." in page
     assert hidden == 404
-
-
-async def test_roles_and_agents_say_what_they_allow() -> None:
-    world = PageWorld()
-    async with world.settled():
-        text = await world.text("/access")
-    assert "counts where a version of the model lists it, too" in text
-    assert "May not retrain models with tier: restricted" in text
-    assert "Token 10m for fairlead-gateway" in text
-    assert "Seconds a call 30" in text
 
 
 async def test_search_finds_models_commits_objects_and_agents() -> None:

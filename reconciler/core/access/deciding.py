@@ -39,21 +39,10 @@ def decide(
     today: date,
 ) -> Decision:
     """Whether the subject may do it on that day, counted in UTC."""
-    declared = policy.models.get(model)
-    if declared is None:
-        return _denied(f"no Model {model} is declared", "name a model that is declared")
-    if declared.spec.version(version) is None:
-        known = ", ".join(found.name for found in declared.spec.versions)
-        return _denied(f"Model {model} has no version {version}", f"name one of {known}")
-    agent = agent_name(subject)
-    own = (
-        _by_role(policy.roles.get(subject), subject, action, declared)
-        if agent is None
-        else _by_scope(policy.agents.get(agent), agent, action, f"{model}@{version}", today)
-    )
+    own = own_side(policy, subject, action, model, version, today=today)
     if not own.allowed:
         return own
-    named = listed(declared, version, action)
+    named = listed(policy.models[model], version, action)
     if named is None:
         return own
     field, name = _FIELDS[action], f"{model}@{version}"
@@ -63,6 +52,28 @@ def decide(
             f"add {subject} to {field} of version {version} of Model {model}",
         )
     return Decision(True, f"{own.reason}, and {name} lists {subject} under {field}")
+
+
+def own_side(
+    policy: AccessPolicy,
+    subject: str,
+    action: ModelAction,
+    model: str,
+    version: str,
+    *,
+    today: date,
+) -> Decision:
+    """What the subject's own document says, whatever the version says of it."""
+    declared = policy.models.get(model)
+    if declared is None:
+        return _denied(f"no Model {model} is declared", "name a model that is declared")
+    if declared.spec.version(version) is None:
+        known = ", ".join(found.name for found in declared.spec.versions)
+        return _denied(f"Model {model} has no version {version}", f"name one of {known}")
+    agent = agent_name(subject)
+    if agent is None:
+        return _by_role(policy.roles.get(subject), subject, action, declared)
+    return _by_scope(policy.agents.get(agent), agent, action, f"{model}@{version}", today)
 
 
 def split(name: str) -> tuple[str, str]:

@@ -54,5 +54,13 @@ def plain_text(lines: Iterable[Line]) -> str:
     return "".join("".join(part.text for part in found).rstrip() + "\n" for found in lines)
 
 
-def plural(count: int, word: str) -> str:
-    return f"{count:,} {word}{'' if count == 1 else 's'}"
+def plural(count: int, word: str, many: str = "") -> str:
+    return f"{count:,} {word if count == 1 else many or f'{word}s'}"
+
+
+def all_of(names: Iterable[str], *, last: str = "and", most: int = 0) -> str:
+    """`a, b and c`; with `most`, the first of them and how many more there are."""
+    found = list(names)
+    if most and len(found) > most + 1:
+        return f"{', '.join(found[:most])} and {len(found) - most:,} more"
+    return f" {last} ".join(filter(None, (", ".join(found[:-1]), *found[-1:])))

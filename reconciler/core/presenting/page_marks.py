@@ -29,6 +29,9 @@ class Mark:
 
 GOOD = Mark("good", "check", "as declared")
 STARTING = Mark("quiet", "dots", "starting")
+NOT_THERE = Mark("active", "dots", "not there yet")
+ALLOWED = Mark("good", "check", "allowed")
+DENIED = Mark("quiet", "minus", "denied")
 
 CLUSTERS: Mapping[ClusterState, Mark] = {
     ClusterState.AS_DECLARED: GOOD,

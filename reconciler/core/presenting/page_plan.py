@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from reconciler.core.identifiers import ObjectKey
+from reconciler.core.presenting.access_told import AccessTold
 from reconciler.core.presenting.comment_diffs import diff_lines
 from reconciler.core.presenting.comment_facts import Request, facts
 from reconciler.core.presenting.impact import Impact
@@ -31,8 +32,8 @@ MOST_LINES = 80
 class PlanPage:
     """`hidden` are changes that are not shown for length, `foreign` units of other teams.
 
-    `facts` are the lines of the comment, where the plan is that of a pull request; `whole` are
-    objects that are made anew, line by line.
+    `facts` are the lines of the comment, where the plan is that of a pull request, and `access` is
+    who gains and who loses by it; `whole` are objects that are made anew, line by line.
     """
 
     view: PlanView
@@ -42,6 +43,7 @@ class PlanPage:
     hidden: int
     foreign: int
     facts: tuple[Inline, ...] = ()
+    access: AccessTold = field(default_factory=AccessTold)
     whole: Mapping[ObjectKey, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -65,6 +67,7 @@ def plan_page(
         facts=tuple(facts(view, impact, request))
         if impact and request and sight.everything
         else (),
+        access=AccessTold(impact.access).seen_by(sight) if impact else AccessTold(),
         whole=_whole(shown),
     )
 

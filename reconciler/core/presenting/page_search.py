@@ -106,11 +106,11 @@ def _access(needle: str, desired: DesiredState | None, sight: Sight) -> Iterator
     for name, role in desired.roles.items():
         seen = sight.labelled(role.metadata.labels)
         if seen and _holds(needle, (name, role.spec.description, *role.spec.groups)):
-            yield Hit(name, role.spec.description or "role", f"/access#role-{name}")
+            yield Hit(name, role.spec.description or "role", f"/roles/{name}")
     for name, agent in desired.agents.items():
         seen = sight.labelled(agent.metadata.labels)
         if seen and _holds(needle, (name, agent.spec.purpose)):
-            yield Hit(name, agent.spec.purpose, f"/access#agent-{name}")
+            yield Hit(name, agent.spec.purpose, f"/agents/{name}")
 
 
 def _objects(needle: str, stack: Haystack, sight: Sight) -> Iterator[Hit]:

@@ -25,6 +25,7 @@ from reconciler.core.errors import FairleadError, Forbidden, Missing, Transient
 from reconciler.core.sight import Sight
 from reconciler.core.viewers import ANYBODY, Viewer
 from reconciler.engine.concurrency import together
+from reconciler.surfaces.page.access_pages import AccessPages
 from reconciler.surfaces.page.audit_pages import AuditPages
 from reconciler.surfaces.page.change_pages import ChangePages
 from reconciler.surfaces.page.drawing import Drawing
@@ -95,6 +96,7 @@ class Page:
 
     def _all_pages(self) -> tuple[_Page, ...]:
         state, change = StatePages(self._facts), ChangePages(self._facts)
+        access = AccessPages(self._facts)
         return (
             _Page("/", state.overview),
             _Page("/clusters/{name}", state.cluster),
@@ -107,7 +109,10 @@ class Page:
             _Page("/c/{sha}", change.commit),
             _Page("/pulls", change.pulls),
             _Page("/pr/{number}", change.pull),
-            _Page("/access", state.access, live=False),
+            _Page("/models/{name}/{version}/access", access.version, live=False),
+            _Page("/access", access.access, live=False),
+            _Page("/roles/{name}", access.role),
+            _Page("/agents/{name}", access.agent),
             _Page("/search", state.search, live=False),
             _Page("/audit", self._audit.timeline, live=False),
             _Page("/audit/{index:int}", self._audit.record, live=False),

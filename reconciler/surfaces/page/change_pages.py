@@ -83,6 +83,7 @@ class ChangePages:
             "story": story,
             "mark": verdict_mark(story, status) if story else NOT_JUDGED,
             "plan": self._plan(whole, ask.sight),
+            "access": story.access.seen_by(ask.sight) if story else (),
             "pull": self._pull_of(whole),
             "status": status,
             "everything": ask.sight.everything,

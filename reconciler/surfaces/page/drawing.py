@@ -21,7 +21,7 @@ from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
 from reconciler.core.audit.records import AuditRecord
-from reconciler.core.presenting.lines import plural
+from reconciler.core.presenting.lines import all_of, plural
 from reconciler.core.presenting.markdown import Inline, Span
 from reconciler.core.presenting.page_marks import ACTIONS, move_mark
 from reconciler.core.presenting.page_plan import MOST_FIELDS
@@ -74,6 +74,7 @@ class Drawing:
             text=text_block,
             https=https,
             count=plural,
+            all_of=all_of,
             thousands=lambda value: f"{value:,}",
             slug=slug,
             span=span,

@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, date
 from typing import Protocol
+from urllib.parse import quote
 
+from reconciler.core.access.permissions import Permissions, permissions
 from reconciler.core.audit.records import AuditRecord
 from reconciler.core.chronicle import CommitStory, Note
 from reconciler.core.commits import Commit
@@ -18,6 +21,7 @@ from reconciler.core.desired import DesiredState
 from reconciler.core.errors import Corrupt, FairleadError
 from reconciler.core.identifiers import ClusterName, CommitSha, UnitName
 from reconciler.core.ledger import Ledger
+from reconciler.core.manifests import Source
 from reconciler.core.plans import Plan
 from reconciler.core.presenting.page_models import Standpoint
 from reconciler.core.presenting.page_pulls import PullFacts
@@ -48,7 +52,10 @@ class Pulls(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What the page is made of. Without `pulls`, nobody looks at pull requests."""
+    """What the page is made of. Without `pulls`, nobody looks at pull requests.
+
+    `documents` is the address under which the forge shows files of commits, if it shows any.
+    """
 
     engine: Engine
     status: EngineStatus
@@ -57,15 +64,17 @@ class Sources:
     clock: Clock
     chronicler: Chronicler = field(default_factory=Chronicler)
     pulls: Pulls | None = None
+    documents: str = ""
 
 
 class Facts:
-    """Asks the sources, and remembers what cannot change: commits."""
+    """Asks the sources, and remembers what cannot change: commits, and what one allows on a day."""
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
         self._commits: OrderedDict[CommitSha, Commit] = OrderedDict()
         self._moves: dict[int, Seen] = {}
+        self._allowed: tuple[DesiredState, date, Permissions] | None = None
         self.chronicle = sources.chronicler.chronicle
         self.log = sources.log
         self.clock = sources.clock
@@ -81,6 +90,25 @@ class Facts:
     def desired(self) -> DesiredState | None:
         """The commit in force."""
         return self._sources.engine.reconciler.accepted
+
+    @property
+    def today(self) -> date:
+        """The day in UTC, by which scopes end."""
+        return self.clock.now().astimezone(UTC).date()
+
+    def allowed(self, desired: DesiredState) -> Permissions:
+        """All that everybody may do today. Made once for each commit and day."""
+        known, today = self._allowed, self.today
+        if known is None or known[0] is not desired or known[1] != today:
+            known = (desired, today, permissions(desired.access, today))
+            self._allowed = known
+        return known[2]
+
+    def document_url(self, commit: CommitSha, source: Source) -> str:
+        """Where the forge shows a document as it is in a commit; empty where nothing does."""
+        base = self._sources.documents
+        place = f"{commit}/{quote(source.path)}#L{source.span.line}"
+        return f"{base}/{place}" if base else ""
 
     @property
     def plan(self) -> Plan | None:

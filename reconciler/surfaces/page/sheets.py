@@ -6,11 +6,14 @@ sheet depends on the ask and on what is so now, and on nothing of the request be
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Generic, TypeAlias, TypeVar
+from urllib.parse import urlencode
 
 from reconciler.core.sight import Sight
+
+_Row = TypeVar("_Row")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +43,33 @@ class Sheet:
 
 
 Make: TypeAlias = Callable[[Ask], Awaitable[Sheet]]
+
+
+@dataclass(frozen=True, slots=True)
+class Paged(Generic[_Row]):
+    """One page of a list."""
+
+    rows: Sequence[_Row]
+    total: int
+    page: int
+    pages: int
+    query: str
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """As the templates name them. `kept` is the query that other pages of the list have."""
+        return {
+            "rows": self.rows,
+            "total": self.total,
+            "page": self.page,
+            "pages": self.pages,
+            "kept": self.query,
+        }
+
+
+def paged(rows: Sequence[_Row], ask: Ask, size: int) -> Paged[_Row]:
+    """The page that the query asks for, of `size` rows."""
+    page = max(1, ask.number("page", 1))
+    shown = rows[(page - 1) * size : page * size]
+    kept = urlencode({name: text for name, text in ask.query.items() if text and name != "page"})
+    return Paged(shown, len(rows), page, -(-len(rows) // size), f"{kept}&" if kept else "")

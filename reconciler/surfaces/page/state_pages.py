@@ -1,7 +1,7 @@
-"""Pages about how things stand: overview, clusters, models, rollouts, access, and search.
+"""Pages about how things stand: overview, clusters, models, rollouts, and search.
 
-Separate from the pages about changes and records. The invariant: a thing that its viewer may not
-see is not there, for them.
+Separate from the pages about access, changes and records. The invariant: a thing that its viewer
+may not see is not there, for them.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from reconciler.core.errors import Missing
 from reconciler.core.identifiers import ClusterName, UnitName
 from reconciler.core.ledger import Ledger
+from reconciler.core.presenting.page_access import version_access
 from reconciler.core.presenting.page_marks import CLUSTERS, Mark
 from reconciler.core.presenting.page_models import (
     RolloutLine,
@@ -24,11 +25,13 @@ from reconciler.core.presenting.page_search import LONGEST, Haystack, search
 from reconciler.core.sight import Sight
 from reconciler.core.standing import ClusterStatus
 from reconciler.surfaces.page.facts import Facts
-from reconciler.surfaces.page.sheets import Ask, Sheet
+from reconciler.surfaces.page.sheets import Ask, Sheet, paged
 
 UNITS_A_PAGE = 50
 MOST_OBJECTS = 200
 MOST_MOVES = 30
+MOST_NAMED = 5
+"""Roles and agents that are named for one action on one version of a model."""
 ROWS_A_PAGE = 50
 """Models, or rollouts, of one page of their list."""
 
@@ -96,7 +99,7 @@ class StatePages:
         rows = model_rows(desired, self._facts.standpoint(), ask.sight) if desired else ()
         prompts = sorted(desired.prompts.items()) if desired else ()
         seen = [prompt for name, prompt in prompts if ask.sight.prompt(name)]
-        values = {**_paged(rows, ask), "prompts": seen}
+        values = {**paged(rows, ask, ROWS_A_PAGE).facts, "prompts": seen}
         return Sheet("models.html", "Models", "models", values)
 
     async def model(self, ask: Ask) -> Sheet:
@@ -116,8 +119,24 @@ class StatePages:
             moves=facts.moves_of(rollouts, most=MOST_MOVES),
             tellings=tellings[:MOST_MOVES],
         )
-        commits = {t.commit: await facts.commit(t.commit) for t in view.tellings}
-        return Sheet("model.html", name, "models", {"view": view, "commits": commits})
+        values = {
+            "kind": "model",
+            "document": found,
+            "lead": found.spec.description,
+            "rollouts": view.rollouts,
+            "versions": view.versions,
+            "uses": {
+                version.name: version_access(
+                    desired.access, found, version.name, ask.sight, facts.today
+                )
+                for version in found.spec.versions
+            },
+            "most_named": MOST_NAMED,
+            "moves": view.moves,
+            "tellings": view.tellings,
+            "commits": {t.commit: await facts.commit(t.commit) for t in view.tellings},
+        }
+        return Sheet("registered.html", name, "models", values)
 
     async def prompt(self, ask: Ask) -> Sheet:
         name, facts = ask.params["name"], self._facts
@@ -127,11 +146,15 @@ class StatePages:
             raise Missing(f"no prompt {name} is declared in the commit in force")
         rollouts = [r for r in desired.rollouts.values() if r.spec.prompt == name]
         values = {
-            "prompt": found,
+            "kind": "prompt",
+            "document": found,
+            "lead": "",
             "rollouts": rollout_lines(rollouts, desired, facts.standpoint()),
+            "versions": tuple(reversed(found.spec.versions)),
             "moves": facts.moves_of([r.name for r in rollouts], most=MOST_MOVES),
+            "tellings": (),
         }
-        return Sheet("prompt.html", name, "models", values)
+        return Sheet("registered.html", name, "models", values)
 
     async def rollouts(self, ask: Ask) -> Sheet:
         desired = self._facts.desired
@@ -141,7 +164,7 @@ class StatePages:
             lines = rollout_lines(seen, desired, self._facts.standpoint())
         busy = sorted(lines, key=lambda found: found.mark.tone not in ("bad", "active"))
         specs = {name: r.spec for name, r in desired.rollouts.items()} if desired else {}
-        values = {**_paged(tuple(busy), ask), "specs": specs}
+        values = {**paged(busy, ask, ROWS_A_PAGE).facts, "specs": specs}
         return Sheet("rollouts.html", "Rollouts", "rollouts", values)
 
     async def rollout(self, ask: Ask) -> Sheet:
@@ -172,17 +195,6 @@ class StatePages:
             if branch and (branch == undone or (guilty and guilty[:10] in branch)):
                 return pull.request
         return None
-
-    async def access(self, ask: Ask) -> Sheet:
-        desired, sight = self._facts.desired, ask.sight
-        roles = sorted((desired.roles if desired else {}).items())
-        agents = sorted((desired.agents if desired else {}).items())
-        values = {
-            "roles": [role for _, role in roles if sight.labelled(role.metadata.labels)],
-            "agents": [agent for _, agent in agents if sight.labelled(agent.metadata.labels)],
-            "today": self._facts.clock.now().date(),
-        }
-        return Sheet("access.html", "Roles and agents", "access", values)
 
     async def search(self, ask: Ask) -> Sheet:
         facts, query = self._facts, ask.query.get("q", "")[:LONGEST]
@@ -220,10 +232,3 @@ def _objects(ledger: Ledger, ask: Ask) -> dict[str, object]:
     keys = sorted(entry.key for entry in ledger.entries.values() if entry.unit == unit)
     shown = [(key, ledger.entries[key]) for key in keys[:MOST_OBJECTS]]
     return {"unit": unit, "objects": shown, "more_objects": len(keys) - len(shown)}
-
-
-def _paged(rows: tuple[object, ...], ask: Ask) -> dict[str, object]:
-    page = max(1, ask.number("page", 1))
-    shown = rows[(page - 1) * ROWS_A_PAGE : page * ROWS_A_PAGE]
-    pages = -(-len(rows) // ROWS_A_PAGE)
-    return {"rows": shown, "total": len(rows), "page": page, "pages": pages}
