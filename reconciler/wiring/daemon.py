@@ -36,7 +36,13 @@ from reconciler.surfaces.page.chronicling import Chronicler
 from reconciler.surfaces.page.facts import Sources
 from reconciler.surfaces.run_command import RunTools
 from reconciler.telemetry import set_up_logging, set_up_tracing
-from reconciler.wiring.page import made_status_token, recording, serves_page, sign_in_of
+from reconciler.wiring.page import (
+    documents_at,
+    made_status_token,
+    recording,
+    serves_page,
+    sign_in_of,
+)
 from reconciler.wiring.ports import Connection, PortFactories, webhook_secret
 from reconciler.wiring.reviewing import hint_at, reviewer_beside
 
@@ -120,7 +126,8 @@ async def serve(
         metrics.observe(status)
         reviews = make.reviews(settings, clock, state, world.instruments.publisher)
         reviewer = await reviewer_beside(status, reviews, settings, metrics, opened)
-        sources = Sources(engine, status, state, world.repository, clock, chronicler, reviewer)
+        around = (chronicler, reviewer, documents_at(settings))
+        sources = Sources(engine, status, state, world.repository, clock, *around)
         page = await _page(settings, make, sources, opened) if serves_page(settings) else None
         daemon = Daemon(
             engine=engine,
