@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Protocol, TypeAlias
 
 from reconciler.core.audit.records import AuditRecord
+from reconciler.core.authorship import Author
 from reconciler.core.commits import Commit, TreeDifference
 from reconciler.core.identifiers import (
     BlobId,
@@ -111,6 +112,22 @@ class Interrupted:
 WatchEvent: TypeAlias = "Seen | Gone | Listed | Interrupted"
 
 
+class Delegate(Protocol):
+    """What somebody else may write to a cluster: asked and written in their name."""
+
+    async def seen_as(self) -> Author:
+        """As whom the API server takes us. Forbidden when it does not let us be them."""
+        ...
+
+    async def apply(
+        self, body: JsonObject, *, dry_run: bool, force: bool = False
+    ) -> JsonObject: ...
+
+    async def delete(
+        self, key: ObjectKey, api_version: str, *, uid: str, dry_run: bool = False
+    ) -> bool: ...
+
+
 class Cluster(Protocol):
     """One Kubernetes API server, as the identity that the settings give."""
 
@@ -137,6 +154,8 @@ class Cluster(Protocol):
         Refused when another incarnation is. Finalizers may keep the object for a while.
         """
         ...
+
+    def on_behalf_of(self, author: Author) -> Delegate: ...
 
     def watch(self, resource: ApiResource, *, selector: str) -> AsyncIterator[WatchEvent]:
         """List, then stream, for ever: relists on 410, retries what is Transient with backoff."""

@@ -19,6 +19,7 @@ from reconciler.core.kinds.common import Choice, Part, one_of, refusal, unique
 from reconciler.core.kinds.scalars import DnsLabel, Duration, Flag, Maybe, Text, TextForm
 from reconciler.settings_forge import ForgeSettings
 from reconciler.settings_page import PageSettings
+from reconciler.settings_people import PersonSettings
 from reconciler.settings_places import (
     Address,
     FilePath,
@@ -151,9 +152,21 @@ class ClusterSettings(Choice):
     """Context in the kubeconfig; its current one by default."""
     allow_exec: Flag = False
     """Whether the kubeconfig may name a program to run for credentials."""
+    apply_as: Literal["daemon", "author"] = "daemon"
+    """As whom is written what a commit changes. `author` is whoever signed the change, as `people`
+    has them: then what the API server refuses them is refused. Needs Kubernetes 1.36."""
     replicas: Literal["api-server", "direct"] = "api-server"
     """How model servers are asked for their metrics: through the API server's proxy, or at the
     addresses of their pods, which a daemon inside the cluster reaches."""
+
+    @model_validator(mode="after")
+    def _refuse_authors_of_stores(self) -> ClusterSettings:
+        if self.vault and self.apply_as == "author":
+            raise refusal(
+                "gives applyAs to a secret store",
+                hint="take it out: a store knows nobody but the daemon",
+            )
+        return self
 
 
 class StateSettings(Part):
@@ -259,6 +272,11 @@ class Settings(Part):
         AfterValidator(lambda items: unique(items, name=lambda item: item.name)),
     ]
     """The clusters, by the names that the repository gives them."""
+    people: Annotated[
+        tuple[PersonSettings, ...],
+        AfterValidator(lambda items: unique(items, name=lambda item: item.signer)),
+    ] = ()
+    """Who signs commits, and as whom API servers know them, for clusters with `applyAs: author`."""
     reverts: Maybe[RevertSettings] = None
     """The right to push the revert of a commit whose version a gate refused. Without it the daemon
     takes the traffic back and pushes nothing."""
@@ -284,7 +302,18 @@ class Settings(Part):
     log: LogSettings = LogSettings()
     """What the daemon says on standard error."""
     rights: Literal["least", "unrestricted-for-development"] = "least"
-    """`least` refuses to run with wildcard rights, `escalate` or any verb on secrets."""
+    """`least` refuses to run with wildcard rights, `escalate`, any verb on secrets, or tokens and
+    identities that are not named."""
+
+    @model_validator(mode="after")
+    def _require_people(self) -> Settings:
+        authored = [each.name for each in self.clusters if each.apply_as == "author"]
+        if authored and not (self.people and self.repository.allowed_signers_file):
+            raise refusal(
+                f"has applyAs: author for {authored[0]}, and does not say who the authors are",
+                hint="give people, and repository.allowedSignersFile by which they are known",
+            )
+        return self
 
     @property
     def mirror(self) -> Path:

@@ -16,11 +16,13 @@ from urllib.parse import urlencode
 
 import aiohttp
 import orjson
+from multidict import CIMultiDict
 from yarl import URL
 
 from reconciler import __version__
 from reconciler.adapters.cluster_credentials import ClusterAccess, Credentials, credentials_of
 from reconciler.adapters.cluster_errors import error_of
+from reconciler.core.authorship import Author
 from reconciler.core.errors import FairleadError, Unavailable
 from reconciler.core.manifests import JsonObject
 from reconciler.core.problems import printable
@@ -66,10 +68,14 @@ class ApiConnection:
         body: JsonObject | None = None,
         content_type: str = "application/json",
         accept: str = "application/json",
+        author: Author | None = None,
     ) -> JsonObject:
-        """One request and its whole answer. `doing` begins the message of an error."""
+        """One request and its whole answer, in the name of `author` if there is one.
+
+        `doing` begins the message of an error.
+        """
         session = await self._session(streaming=False)
-        headers = await self._headers(accept)
+        headers = _in_the_name_of(author, await self._headers(accept))
         data = None
         if body is not None:
             data = orjson.dumps(body)
@@ -187,6 +193,15 @@ class ApiConnection:
         if authorization := await self._credentials.authorization():
             headers["Authorization"] = authorization
         return headers
+
+
+def _in_the_name_of(author: Author | None, headers: Mapping[str, str]) -> CIMultiDict[str]:
+    named = CIMultiDict(headers)
+    if author is not None:
+        named.add("Impersonate-User", author.user)
+        for group in author.groups:
+            named.add("Impersonate-Group", group)
+    return named
 
 
 def _session_for(

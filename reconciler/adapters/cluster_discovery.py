@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from reconciler.adapters.cluster_connection import AGGREGATED_DISCOVERY, ApiConnection
 from reconciler.core.errors import Invalid, Missing
-from reconciler.core.identifiers import GroupVersionKind
+from reconciler.core.identifiers import GroupVersionKind, ObjectKey
 from reconciler.core.manifests import JsonObject
 from reconciler.ports import ApiResource, Clock
 
@@ -47,6 +47,11 @@ class Discovery:
             f"{doing}: the API server does not serve {type_.kind} in {type_.api_version}",
             hint="install its CustomResourceDefinition, or correct apiVersion and kind",
         )
+
+    async def path_of(self, key: ObjectKey, api_version: str, *, doing: str) -> str:
+        """Path of an object. Raises as `resource` and `object_path` do."""
+        resource = await self.resource(GroupVersionKind.of(api_version, key.kind), doing=doing)
+        return object_path(resource, namespace=key.namespace, name=key.name, doing=doing)
 
     async def _ask(self, *, since: float) -> None:
         """Have an answer that was asked for at `since` or later."""

@@ -1,8 +1,7 @@
 """A real cluster behind the Cluster port.
 
-Separate because only adapters may know HTTP, paths and field managers. The invariant: everything
-is written by server-side apply under the one field manager with strict validation, and nothing
-is deleted but the incarnation that the caller has seen.
+Separate because only adapters may know HTTP and paths. The invariant: what is read here is read by
+the identity that the settings give, whoever it is written for.
 """
 
 from __future__ import annotations
@@ -10,16 +9,17 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
 
-from reconciler.adapters.cluster_connection import APPLY_PATCH, ApiConnection
+from reconciler.adapters.cluster_connection import ApiConnection
 from reconciler.adapters.cluster_credentials import ClusterAccess
-from reconciler.adapters.cluster_discovery import Discovery, object_path
-from reconciler.adapters.cluster_identity import identity_of
+from reconciler.adapters.cluster_discovery import Discovery
 from reconciler.adapters.cluster_rights import rights_in
 from reconciler.adapters.cluster_watching import Reflector
+from reconciler.adapters.cluster_writing import KubernetesWriter
+from reconciler.core.authorship import Author
 from reconciler.core.errors import Missing
 from reconciler.core.identifiers import ClusterName, GroupVersionKind, ObjectKey
-from reconciler.core.manifests import FIELD_MANAGER, JsonObject
-from reconciler.ports import ApiResource, Clock, WatchEvent
+from reconciler.core.manifests import JsonObject
+from reconciler.ports import ApiResource, Clock, Delegate, WatchEvent
 
 
 class KubernetesCluster:
@@ -38,6 +38,7 @@ class KubernetesCluster:
         self._jitter = jitter
         self.connection = ApiConnection(access, clock)
         self._discovery = Discovery(self.connection, clock)
+        self._writer = KubernetesWriter(self.connection, self._discovery)
 
     @property
     def name(self) -> ClusterName:
@@ -48,45 +49,20 @@ class KubernetesCluster:
 
     async def get(self, key: ObjectKey, api_version: str) -> JsonObject | None:
         doing = f"get {key}"
-        path = await self._path_of(key, api_version, doing=doing)
+        path = await self._discovery.path_of(key, api_version, doing=doing)
         try:
             return await self.connection.request("GET", path, doing=doing)
         except Missing:
             return None
 
     async def apply(self, body: JsonObject, *, dry_run: bool, force: bool = False) -> JsonObject:
-        key, api_version = identity_of(body)
-        doing = f"{'dry-run' if dry_run else 'apply'} {key}"
-        query = {
-            "fieldManager": FIELD_MANAGER,
-            "fieldValidation": "Strict",
-            "force": "true" if force else "false",
-        }
-        if dry_run:
-            query["dryRun"] = "All"
-        return await self.connection.request(
-            "PATCH",
-            await self._path_of(key, api_version, doing=doing),
-            doing=doing,
-            query=query,
-            body=body,
-            content_type=APPLY_PATCH,
-        )
+        return await self._writer.apply(body, dry_run=dry_run, force=force)
 
     async def delete(self, key: ObjectKey, api_version: str, *, uid: str) -> bool:
-        doing = f"delete {key}"
-        options: JsonObject = {
-            "apiVersion": "v1",
-            "kind": "DeleteOptions",
-            "preconditions": {"uid": uid},
-            "propagationPolicy": "Background",
-        }
-        path = await self._path_of(key, api_version, doing=doing)
-        try:
-            await self.connection.request("DELETE", path, doing=doing, body=options)
-        except Missing:
-            return False
-        return True
+        return await self._writer.delete(key, api_version, uid=uid)
+
+    def on_behalf_of(self, author: Author) -> Delegate:
+        return KubernetesWriter(self.connection, self._discovery, author)
 
     def watch(self, resource: ApiResource, *, selector: str) -> AsyncIterator[WatchEvent]:
         reflector = Reflector(
@@ -99,8 +75,3 @@ class KubernetesCluster:
 
     async def close(self) -> None:
         await self.connection.close()
-
-    async def _path_of(self, key: ObjectKey, api_version: str, *, doing: str) -> str:
-        type_ = GroupVersionKind.of(api_version, key.kind)
-        resource = await self._discovery.resource(type_, doing=doing)
-        return object_path(resource, namespace=key.namespace, name=key.name, doing=doing)

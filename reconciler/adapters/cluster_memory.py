@@ -13,16 +13,18 @@ from typing import cast
 
 from reconciler.adapters.cluster_identity import identity_of
 from reconciler.adapters.cluster_memory_admission import refuse_probe
+from reconciler.adapters.cluster_memory_delegate import MemoryDelegate
 from reconciler.adapters.cluster_memory_faults import CallFaults, EventFaults, Request
 from reconciler.adapters.cluster_memory_fields import Owner, copied
 from reconciler.adapters.cluster_memory_objects import ObjectStore
 from reconciler.adapters.cluster_memory_schema import served_types, types_defined_by
 from reconciler.adapters.cluster_memory_status import StatusFunction, becomes_ready
 from reconciler.adapters.cluster_memory_watching import Watch
+from reconciler.core.authorship import Author
 from reconciler.core.errors import FairleadError, Forbidden, Invalid, Missing, Refused, Unavailable
 from reconciler.core.identifiers import ClusterName, GroupVersionKind, ObjectKey
 from reconciler.core.manifests import FIELD_MANAGER, JsonObject
-from reconciler.ports import ApiResource, Clock, WatchEvent
+from reconciler.ports import ApiResource, Clock, Delegate, WatchEvent
 
 _FAIRLEAD = Owner(FIELD_MANAGER, "Apply")
 _EVERYTHING: JsonObject = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
@@ -45,6 +47,8 @@ class MemoryCluster:
         self._name = name
         self.status = status
         self.admission = admission
+        self.permits: Callable[[str, str, JsonObject], None] = lambda *_: None
+        """Raises what a user may not: who asks, `apply` or `delete`, and the object."""
         self.acts_by: Callable[[JsonObject], bool] = lambda _: True
         self.granted: Callable[[str], tuple[JsonObject, ...]] = lambda _: (_EVERYTHING,)
         self.requests: list[Request] = []
@@ -73,13 +77,26 @@ class MemoryCluster:
         return {**copied(body), "apiVersion": api_version} if body else None
 
     async def apply(self, body: JsonObject, *, dry_run: bool, force: bool = False) -> JsonObject:
+        return await self.apply_for("", body, dry_run=dry_run, force=force)
+
+    async def delete(self, key: ObjectKey, api_version: str, *, uid: str) -> bool:
+        return await self.delete_for("", key, api_version, uid=uid)
+
+    def on_behalf_of(self, author: Author) -> Delegate:
+        return MemoryDelegate(self, author)
+
+    async def apply_for(
+        self, asker: str, body: JsonObject, *, dry_run: bool, force: bool
+    ) -> JsonObject:
+        """Apply in the name of a user; the daemon itself has none."""
         key, api_version = identity_of(body)
-        request = Request("dry-run" if dry_run else "apply", key)
+        request = Request("dry-run" if dry_run else "apply", key, asker)
         await self._arrive(request)
         resource = self._resource(key, api_version)
         if resource.namespaced != bool(key.namespace):
             scope = "needs a namespace" if resource.namespaced else "belongs to no namespace"
             raise Invalid(f"{request.verb} {key}: {key.kind} {scope}")
+        self.permits(asker, "apply", copied(body))
         self._check_namespace(key)
         refuse_probe(body, filter(self.acts_by, self._bodies()))
         self.admission(copied(body))
@@ -91,16 +108,21 @@ class MemoryCluster:
         self._faults.after(request)
         return applied
 
-    async def delete(self, key: ObjectKey, api_version: str, *, uid: str) -> bool:
-        request = Request("delete", key)
+    async def delete_for(
+        self, asker: str, key: ObjectKey, api_version: str, *, uid: str, dry_run: bool = False
+    ) -> bool:
+        """Delete in the name of a user; the daemon itself has none."""
+        request = Request("dry-delete" if dry_run else "delete", key, asker)
         await self._arrive(request)
         self._resource(key, api_version)
         body = self._store.get(key)
         if body is None:
             return False
+        self.permits(asker, "delete", copied(body))
         if cast(JsonObject, body["metadata"])["uid"] != uid:
             raise Refused(f"delete {key}: the object was replaced meanwhile")
-        self._delete(key)
+        if not dry_run:
+            self._delete(key)
         self._faults.after(request)
         return True
 
@@ -110,6 +132,11 @@ class MemoryCluster:
     async def rights(self, namespace: str) -> tuple[JsonObject, ...]:
         await self._arrive(Request("rights"))
         return self.granted(namespace)
+
+    async def hear(self, asker: str) -> None:
+        """A request that is about no object."""
+        await self._arrive(Request("who-am-i", asker=asker))
+        self.permits(asker, "be", {})
 
     async def close(self) -> None:
         self._watches.clear()

@@ -17,11 +17,13 @@ from reconciler.ports import WatchEvent
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A call that reached the cluster. `key` is None where a call is not about one object."""
+    """A call that reached the cluster. `key` is None where a call is not about one object, and
+    `asker` is empty where it is the daemon's own."""
 
     verb: str
-    """apply, dry-run, delete, get, list, watch, discover or rights."""
+    """apply, dry-run, delete, dry-delete, get, list, watch, discover, rights or who-am-i."""
     key: ObjectKey | None = None
+    asker: str = ""
 
 
 @dataclass(slots=True)

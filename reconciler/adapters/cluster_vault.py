@@ -30,10 +30,20 @@ from reconciler.adapters.vault_objects import (
     role_key,
 )
 from reconciler.adapters.vault_roles import data_of, spec_of
-from reconciler.core.errors import Missing, Refused, Transient
+from reconciler.core.authorship import Author
+from reconciler.core.errors import Misconfigured, Missing, Refused, Transient
 from reconciler.core.identifiers import ClusterName, GroupVersionKind, ObjectKey
 from reconciler.core.manifests import JsonObject, canonical_json
-from reconciler.ports import ApiResource, Clock, Gone, Interrupted, Listed, Seen, WatchEvent
+from reconciler.ports import (
+    ApiResource,
+    Clock,
+    Delegate,
+    Gone,
+    Interrupted,
+    Listed,
+    Seen,
+    WatchEvent,
+)
 
 POLL_SECONDS = 5.0
 """Vault tells nobody of changes, so they are looked for this often."""
@@ -104,6 +114,12 @@ class VaultCluster:
             if key.kind != POLICY:
                 await self._connection.delete(self._marker_path(key))
             return True
+
+    def on_behalf_of(self, author: Author) -> Delegate:
+        raise Misconfigured(
+            f"a secret store knows nobody but the daemon, and not {author.signer}",
+            hint="take applyAs out of its settings",
+        )
 
     def watch(self, resource: ApiResource, *, selector: str) -> AsyncIterator[WatchEvent]:
         return self._watch(resource, selector)

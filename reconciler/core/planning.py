@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias, cast
 
 from reconciler.core.audit.records import Reason
+from reconciler.core.authorship import NOBODY, Attribution, Unattributed
 from reconciler.core.budget import deletions_within
 from reconciler.core.desired import DesiredState
 from reconciler.core.diffing import (
@@ -78,11 +79,13 @@ def plan(
     views: Sequence[ClusterView],
     work: Sequence[Outstanding],
     previews: Previews,
+    authors: Attribution = NOBODY,
 ) -> Plan:
     """Decide what making `desired` true takes.
 
     `rules` is the policy of the last accepted commit. `work` is what `outstanding` found, and
-    `previews` holds an answer for each of its candidates that is to be written.
+    `previews` holds an answer for each of its candidates that is to be written. What is written in
+    the name of `authors` was asked in their name.
     """
     known = {view.cluster: view for view in views}
     return Plan(
@@ -90,7 +93,10 @@ def plan(
         base=base,
         head=desired.commit,
         clusters=tuple(
-            _cluster_plan(desired, rules, known[item.cluster], item, previews) for item in work
+            _cluster_plan(
+                desired, rules, known[item.cluster], item, previews=previews, authors=authors
+            )
+            for item in work
         ),
         notices=desired.notices,
         rolling=desired.rolling,
@@ -102,16 +108,19 @@ def _cluster_plan(
     rules: RepositorySpec,
     view: ClusterView,
     work: Outstanding,
+    *,
     previews: Previews,
+    authors: Attribution,
 ) -> ClusterPlan:
     draft = _Draft(desired.commit, _Founded.by(work.candidates))
     for candidate in work.candidates:
         if candidate.key in view.contested and candidate.reason is Reason.DRIFT:
             draft.waiting.append(_contested(candidate))
         elif candidate.desired is None:
-            draft.changes.append(_removal(candidate, desired.commit))
+            draft.judge_removal(candidate, previews.get((work.cluster, candidate.key)))
         else:
             draft.judge(candidate, previews[work.cluster, candidate.key])
+    draft.changes = [_in_the_name_of(authors, work.cluster, change) for change in draft.changes]
     draft.changes.sort(key=lambda change: (change.stage, change.wave, change.unit, change.key))
     return ClusterPlan(
         cluster=work.cluster,
@@ -154,6 +163,20 @@ class _Draft:
             self.changes.append(_replacement(candidate, self.head))
         else:
             self.refusals.append(_refusal(candidate, preview))
+
+    def judge_removal(self, candidate: Candidate, preview: Preview | None) -> None:
+        """Decide about an object that is to go: it was asked about only if somebody wants it to."""
+        if isinstance(preview, Rejected):
+            self.refusals.append(_refusal(candidate, preview))
+        else:
+            self.changes.append(_removal(candidate, self.head))
+
+
+def _in_the_name_of(authors: Attribution, cluster: ClusterName, change: Change) -> Change:
+    found = authors.get((cluster, change.key), ())
+    if isinstance(found, Unattributed) or change.reason is not Reason.COMMIT:
+        return change
+    return replace(change, authors=found) if found else change
 
 
 def _owned(view: ClusterView) -> int:
@@ -328,12 +351,12 @@ def _contested(candidate: Candidate) -> Waiting:
 
 
 def _refusal(candidate: Candidate, rejected: Rejected) -> Refusal:
-    assert candidate.desired is not None
+    manifest = candidate.desired or candidate.previous
     return Refusal(
         unit=candidate.unit,
         key=candidate.key,
         code=rejected.code,
         explanation=rejected.explanation,
         causes=rejected.causes,
-        source=str(candidate.desired.source),
+        source=str(manifest.source) if manifest else "",
     )

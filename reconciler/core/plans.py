@@ -14,6 +14,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from reconciler.core.audit.records import Reason
+from reconciler.core.authorship import Author
 from reconciler.core.diffing import ABSENT, FieldChange, redacted
 from reconciler.core.errors import Cause
 from reconciler.core.identifiers import (
@@ -76,6 +77,9 @@ class Change:
     uid: str = ""
     explanation: str = ""
     """Why, in words, where reason, action and fields do not say it."""
+    authors: tuple[Author, ...] = ()
+    """In whose name it is written, and then those who may have brought it as well: each has to be
+    allowed to. Nobody where it is the daemon's own doing."""
 
     @property
     def before(self) -> Digest | None:
@@ -249,7 +253,10 @@ def _cluster_json(cluster: ClusterPlan) -> JsonObject:
 
 
 def change_json(change: Change) -> JsonObject:
+    # Left out where there is none, so that plans keep their digests.
+    authors: JsonObject = {"as": [a.user for a in change.authors]} if change.authors else {}
     return {
+        **authors,
         "unit": change.unit,
         "object": str(change.key),
         "apiVersion": change.api_version,

@@ -12,6 +12,7 @@ from collections.abc import Set as AbstractSet
 
 from opentelemetry import trace
 
+from reconciler.core.authorship import NOBODY, Attribution
 from reconciler.core.desired import DesiredState
 from reconciler.core.kinds.repository import RepositorySpec
 from reconciler.core.outstanding import (
@@ -26,6 +27,7 @@ from reconciler.core.planning import plan
 from reconciler.core.plans import Plan
 from reconciler.core.refusing import culprits
 from reconciler.core.rollouts.courses import Course
+from reconciler.engine.attributing import Attributor, Standpoint
 from reconciler.engine.books import Books
 from reconciler.engine.deciding import Decisions
 from reconciler.engine.leading import Leader
@@ -37,7 +39,11 @@ tracer = trace.get_tracer("fairlead")
 class Drafts:
     """Makes plans. `accepted` is, everywhere, the state that is in force."""
 
-    def __init__(self, leader: Leader, books: Books, decisions: Decisions) -> None:
+    def __init__(
+        self, leader: Leader, books: Books, decisions: Decisions, attributor: Attributor | None
+    ) -> None:
+        """Without an `attributor` everything is written as the daemon."""
+        self._attributor = attributor
         self._leader = leader
         self._books = books
         self._decisions = decisions
@@ -62,7 +68,7 @@ class Drafts:
                 retry_refused=retry_refused,
                 still_refused=aside,
             )
-            made = await self.of(course.state, views, work, accepted=accepted)
+            made = await self.of(course, views, work, accepted=accepted)
             guilty = culprits(made).keys()
             known = {(item.cluster, unit) for item in work for unit in item.units}
             news = self.news(work, course.target, accepted=accepted)
@@ -73,17 +79,19 @@ class Drafts:
 
     async def of(
         self,
-        desired: DesiredState,
+        course: Course,
         views: Sequence[ClusterView],
         work: Sequence[Outstanding],
         *,
         accepted: DesiredState | None,
     ) -> Plan:
         """The plan for this work."""
+        desired = course.state
         with tracer.start_as_current_span("plan"):
             clusters = {name: s.cluster for name, s in self._leader.sessions.items()}
             asked = [item for item in work if item.cluster in clusters]
-            answers = await preview(clusters, asked, head=desired.commit)
+            authors = await self._authors(asked, course.target, accepted)
+            answers = await preview(clusters, asked, head=desired.commit, authors=authors)
             return plan(
                 desired,
                 base=self._books.position.accepted,
@@ -91,7 +99,18 @@ class Drafts:
                 views=views,
                 work=work,
                 previews=answers,
+                authors=authors,
             )
+
+    async def _authors(
+        self, work: Sequence[Outstanding], target: DesiredState, accepted: DesiredState | None
+    ) -> Attribution:
+        if self._attributor is None:
+            return NOBODY
+        known = (accepted,) if accepted else ()
+        return await self._attributor.attribute(
+            work, Standpoint(target, self._books.position, known)
+        )
 
     def news(
         self, work: Sequence[Outstanding], target: DesiredState, *, accepted: DesiredState | None

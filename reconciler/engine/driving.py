@@ -16,6 +16,7 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 
 from reconciler.approval_ports import Approvals
+from reconciler.core.authorship import People
 from reconciler.core.errors import Transient
 from reconciler.core.identifiers import ClusterName, CommitSha, short
 from reconciler.core.ledger import Standing
@@ -32,6 +33,7 @@ from reconciler.engine.reconciling import Reconciler
 from reconciler.engine.rollout_loops import Instruments, RolloutLoops, Surroundings
 from reconciler.engine.sessions import ClusterSession
 from reconciler.ports import Clock, Cluster, Lease, Repository, StateStore
+from reconciler.secret_ports import SecretStores
 
 log = structlog.get_logger()
 tracer = trace.get_tracer("fairlead")
@@ -70,11 +72,14 @@ class Engine:
         instruments: Instruments | None = None,
         review: RightsReview | None = None,
         approvals: Approvals | None = None,
+        people: People | None = None,
+        stores: SecretStores | None = None,
     ) -> None:
         """Without `instruments` nothing is measured: every version gets its traffic at once.
 
-        Without a `review` nobody looks at the daemon's own rights in single namespaces, and
-        without `approvals` nobody can have approved a commit that needs it.
+        Without a `review` nobody looks at the daemon's own rights in single namespaces, without
+        `approvals` nobody can have approved a commit that needs it, without an `attributor` the
+        daemon writes everything as itself, and without `stores` no version of a secret is pinned.
         """
         self.books = books
         self._clock = clock
@@ -98,6 +103,8 @@ class Engine:
             context=context,
             review=review,
             approvals=approvals,
+            people=people,
+            stores=stores,
             gradual=instruments is not None,
         )
         around = Surroundings(self.reconciler, self.leader, repository, books, clock, context)
@@ -137,6 +144,7 @@ class Engine:
                     self._remind_for_ever(),
                     self._ask_for_ever(),
                     self._correctors.crashed(),
+                    self.reconciler.pinning.look_for_ever(lambda: self.reconciler.accepted),
                     *([self.rollouts.run()] if self.rollouts else []),
                     asyncio.shield(leading),
                 ]

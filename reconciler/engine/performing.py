@@ -36,7 +36,7 @@ from reconciler.core.snapshots import LiveObject, is_being_deleted, uid_of
 from reconciler.engine.admitting import await_force
 from reconciler.engine.books import Books
 from reconciler.engine.concurrency import bounded
-from reconciler.engine.previewing import CONCURRENCY, object_to_apply
+from reconciler.engine.previewing import CONCURRENCY, Writer, object_to_apply
 from reconciler.engine.sessions import ClusterSession
 from reconciler.engine.sharing import apply_shared
 from reconciler.ports import Clock
@@ -215,11 +215,15 @@ class Performer:
 
     async def _apply(self, session: ClusterSession, change: Change) -> LiveObject:
         assert change.desired is not None
-        if is_shared(change.desired):
-            return session.observer.absorb(await apply_shared(session, change))
         body = object_to_apply(change.desired, change.commit)
+        for other in change.authors[1:]:
+            # Asked before; but not where the dry run had to wait for what this plan has made.
+            await session.cluster.on_behalf_of(other).apply(body, dry_run=True, force=True)
+        writer = _writer(session, change)
+        if is_shared(change.desired):
+            return session.observer.absorb(await apply_shared(session, change, writer))
         try:
-            stored = await session.cluster.apply(body, dry_run=False, force=change.force)
+            stored = await writer.apply(body, dry_run=False, force=change.force)
         except Invalid as error:
             if binds(change.key) and _UNSEEN_POLICY in error.message:
                 raise Unavailable(f"the API server has not seen what {change.key} binds") from error
@@ -239,7 +243,8 @@ class Performer:
 
         with session.observer.listening(look):
             try:
-                await session.cluster.delete(change.key, change.api_version, uid=change.uid)
+                writer = _writer(session, change)
+                await writer.delete(change.key, change.api_version, uid=change.uid)
             except Refused as error:
                 found = await session.cluster.get(change.key, change.api_version)
                 if found is None or uid_of(found) == change.uid:
@@ -301,6 +306,9 @@ class Performer:
             detail["source"] = change.source
         if change.explanation:
             detail["explanation"] = change.explanation
+        if change.authors:
+            detail["as"] = change.authors[0].user
+            detail["signers"] = [author.signer for author in change.authors]
         result = ""
         if outcome is not None:
             result = outcome.error.code if outcome.error else "ok"
@@ -325,6 +333,13 @@ class Performer:
             trace=context.trace,
             detail=detail,
         )
+
+
+def _writer(session: ClusterSession, change: Change) -> Writer:
+    """In whose name it is written."""
+    if not change.authors:
+        return session.cluster
+    return session.cluster.on_behalf_of(change.authors[0])
 
 
 class ChangedMeanwhile(Transient):

@@ -7,9 +7,11 @@ person could have read them. The invariant: nothing here changes anything on the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import cast
+from dataclasses import replace
+from typing import TypeAlias, cast
 
-from reconciler.core.errors import Conflict, Immutable, Missing, Refused
+from reconciler.core.authorship import NOBODY, Attribution, Author, Unattributed
+from reconciler.core.errors import Conflict, Forbidden, Immutable, Missing, Refused
 from reconciler.core.field_paths import declares
 from reconciler.core.identifiers import ClusterName, CommitSha, ObjectKey
 from reconciler.core.ledger import Applied
@@ -27,7 +29,10 @@ from reconciler.core.planning import Accepted, Preview, Rejected
 from reconciler.core.route_sharing import is_shared, last_applied, mark_of, shared
 from reconciler.core.snapshots import live_object
 from reconciler.engine.concurrency import bounded, together
-from reconciler.ports import Cluster
+from reconciler.ports import Cluster, Delegate
+
+Writer: TypeAlias = Cluster | Delegate
+"""Whoever an object is written as."""
 
 CONCURRENCY = 16
 """Requests in flight per cluster. Measured with `make bench`: an API server on two cores answers
@@ -62,30 +67,88 @@ async def preview(
     work: Sequence[Outstanding],
     *,
     head: CommitSha,
+    authors: Attribution = NOBODY,
     limit: int = CONCURRENCY,
 ) -> dict[tuple[ClusterName, ObjectKey], Preview]:
     """Dry-run every candidate that is to be written, in all clusters at once, `limit` in each.
 
-    Raises Transient when a server cannot be asked: then there is no plan, rather than half of one.
+    What somebody is the author of is asked in their name, a removal as well. Raises Transient when
+    a server cannot be asked: then there is no plan, rather than half of one.
     """
     answers: dict[tuple[ClusterName, ObjectKey], Preview] = {}
 
     async def ask_all(item: Outstanding) -> None:
         async def ask(candidate: Candidate) -> None:
-            cluster = clusters[item.cluster]
-            answers[item.cluster, candidate.key] = await _ask(cluster, candidate, head)
+            where = item.cluster, candidate.key
+            answers[where] = await _ask_for(
+                authors.get(where, ()), clusters[item.cluster], candidate, head
+            )
 
-        written = [candidate for candidate in item.candidates if candidate.desired is not None]
-        await bounded(written, ask, limit=limit)
+        asked = [c for c in item.candidates if _is_asked(c, authors.get((item.cluster, c.key)))]
+        await bounded(asked, ask, limit=limit)
 
     await together(ask_all(item) for item in work)
     return answers
 
 
-async def _ask(cluster: Cluster, candidate: Candidate, head: CommitSha) -> Preview:
-    assert candidate.desired is not None
+def _is_asked(candidate: Candidate, found: object) -> bool:
+    """The daemon may delete what it may write; somebody else may not."""
+    return candidate.desired is not None or (bool(found) and candidate.live is not None)
+
+
+async def _ask_for(
+    found: tuple[Author, ...] | Unattributed,
+    cluster: Cluster,
+    candidate: Candidate,
+    head: CommitSha,
+) -> Preview:
+    """What the server says to everybody who brought the object, or to the daemon itself."""
+    if isinstance(found, Unattributed):
+        return Rejected("unattributed", found.reason)
+    if not found:
+        return await _ask(cluster, cluster, candidate, head)
+    for author in reversed(found):
+        delegate = cluster.on_behalf_of(author)
+        answer = (
+            await _ask(cluster, delegate, candidate, head)
+            if candidate.desired
+            else await _may_delete(delegate, candidate)
+        )
+        if isinstance(answer, Rejected):
+            return replace(answer, explanation=_told(author, answer))
+    return answer
+
+
+def _told(author: Author, answer: Rejected) -> str:
+    if answer.code == Forbidden.code:
+        return f"{author.signer} may not: {answer.explanation}"
+    return f"asked as {author.user}: {answer.explanation}"
+
+
+async def _may_delete(delegate: Delegate, candidate: Candidate) -> Preview:
+    live = candidate.live
+    assert live is not None, "what is gone is only forgotten"
+    try:
+        await delegate.delete(candidate.key, live.api_version, uid=live.uid, dry_run=True)
+    except Refused as error:
+        return Rejected(error.code, _why(error), error.causes)
+    return Accepted()
+
+
+async def _ask(cluster: Cluster, writer: Writer, candidate: Candidate, head: CommitSha) -> Preview:
+    try:
+        return await _try(cluster, writer, candidate, head)
+    except Refused as error:
+        return Rejected(error.code, _why(error), error.causes)
+    except Missing as error:
+        return Rejected(error.code, error.message)
+
+
+async def _try(cluster: Cluster, writer: Writer, candidate: Candidate, head: CommitSha) -> Preview:
+    desired = candidate.desired
+    assert desired is not None
     body = object_to_apply(
-        candidate.desired,
+        desired,
         candidate.commit(head),
         applied=candidate.entry.applied if candidate.entry else None,
         live=candidate.live.body if candidate.live else None,
@@ -93,23 +156,19 @@ async def _ask(cluster: Cluster, candidate: Candidate, head: CommitSha) -> Previ
     forced = False
     try:
         try:
-            stored = await cluster.apply(body, dry_run=True)
+            stored = await writer.apply(body, dry_run=True)
         except Conflict as conflict:
             if not _may_take(candidate, conflict):
                 raise
             forced = True
-            stored = await cluster.apply(body, dry_run=True, force=True)
+            stored = await writer.apply(body, dry_run=True, force=True)
     except Immutable as error:
-        replaceable = await _passes_under_another_name(cluster, body)
+        replaceable = await _passes_under_another_name(writer, body)
         return Rejected(error.code, _why(error), error.causes, replaceable=replaceable)
-    except Refused as error:
-        return Rejected(error.code, _why(error), error.causes)
-    except Missing as error:
-        return Rejected(error.code, error.message)
     found = candidate.live
     if found is None and _exists(stored):
         # Somebody made it before us, without our label: no watch shows it.
-        there = await cluster.get(candidate.key, candidate.desired.type.api_version)
+        there = await cluster.get(candidate.key, desired.type.api_version)
         found = live_object(there) if there else None
     return Accepted(stored if found else None, forced=forced, found=found)
 
@@ -151,12 +210,12 @@ def were_ours(applied: Manifest, conflict: Conflict) -> bool:
     )
 
 
-async def _passes_under_another_name(cluster: Cluster, body: JsonObject) -> bool:
+async def _passes_under_another_name(writer: Writer, body: JsonObject) -> bool:
     """Whether the server would take the object if it were new (it deletes nothing to find out)."""
     metadata = cast(JsonObject, body["metadata"])
     twin: JsonObject = {**body, "metadata": {**metadata, "name": f"{metadata['name']}-replaced"}}
     try:
-        await cluster.apply(twin, dry_run=True)
+        await writer.apply(twin, dry_run=True)
     except (Refused, Missing):
         return False
     return True

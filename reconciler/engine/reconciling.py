@@ -16,6 +16,7 @@ import structlog
 from opentelemetry import trace
 
 from reconciler.approval_ports import Approvals
+from reconciler.core.authorship import People
 from reconciler.core.desired import DesiredState, Unit
 from reconciler.core.errors import (
     Corrupt,
@@ -39,21 +40,24 @@ from reconciler.core.problems import Problem
 from reconciler.core.restoring import is_as_settled
 from reconciler.core.rollouts.courses import Course
 from reconciler.engine.approving import Approver
+from reconciler.engine.attributing import Attributor
 from reconciler.engine.books import Books
 from reconciler.engine.concurrency import bounded, together
 from reconciler.engine.deciding import Decisions
 from reconciler.engine.drafting import Drafts
 from reconciler.engine.executing import Executor, Group, Superseded
-from reconciler.engine.fetching import Compiler, Invalid, verify_history
+from reconciler.engine.fetching import Compiled, Compiler, Invalid, verify_history
 from reconciler.engine.grouping import groups_of
 from reconciler.engine.guarding import RightsReview
 from reconciler.engine.leading import Leader
 from reconciler.engine.performing import Context
+from reconciler.engine.pinning import Pinning, Undecided
 from reconciler.engine.positions import Positions
 from reconciler.engine.recovering import Recovery
 from reconciler.engine.settling import SettledUnits
 from reconciler.engine.viewing import views_of
 from reconciler.ports import Clock, Repository
+from reconciler.secret_ports import SecretStores
 
 log = structlog.get_logger()
 tracer = trace.get_tracer("fairlead")
@@ -75,13 +79,16 @@ class Reconciler:
         context: Context,
         review: RightsReview | None = None,
         approvals: Approvals | None = None,
+        stores: SecretStores | None = None,
+        people: People | None = None,
         gradual: bool = False,
     ) -> None:
-        """Without a `review` nobody looks at the daemon's own rights, and without `approvals`
-        nobody can have approved what needs it."""
+        """Without a `review` nobody looks at the daemon's own rights, without `approvals` nobody
+        can have approved what needs it, and without `people` it writes everything as itself."""
         self._repository = repository
         self._review = review
-        self._compiler = Compiler(repository)
+        self.pinning = Pinning(books, clock, stores or SecretStores())
+        self._compiler = Compiler(repository, self.pinning.book)
         self._recovery = Recovery(repository, books, self._compiler)
         self._leader = leader
         self._books = books
@@ -90,7 +97,9 @@ class Reconciler:
         self.superseded = asyncio.Event()
         self._settled = SettledUnits(repository, books)
         self._decisions = Decisions(books, clock, context)
-        self._drafts = Drafts(leader, books, self._decisions)
+        compiler = Compiler(repository, self.pinning.book)
+        attributor = Attributor(repository, people, compiler) if people else None
+        self._drafts = Drafts(leader, books, self._decisions, attributor)
         self.positions = Positions(books, clock, gradual=gradual)
         self.approver = Approver(repository, self._compiler, approvals, self.positions, clock)
         self.accepted: DesiredState | None = None
@@ -140,6 +149,10 @@ class Reconciler:
         """Take the commit to the clusters or, when it is refused, the last good one."""
         try:
             desired = await self._compile(head)
+        except Undecided:
+            # Nothing of it may be applied before it is known which secrets it would bring.
+            await self._fall_back()
+            return False
         except Terminal as error:
             await self._decisions.refuse(head, error.code, error.message, hint=error.hint)
             done = await self._fall_back()
@@ -184,8 +197,9 @@ class Reconciler:
     async def _compile(self, head: CommitSha) -> DesiredState | None:
         """The commit as a DesiredState, or None after its refusal was recorded.
 
-        Raises Terminal when it cannot be trusted, when its trees are malformed or too large, or
-        when the daemon may do too much where it would have to write.
+        Raises Terminal when it cannot be trusted, when its trees are malformed or too large, when
+        the daemon may do too much where it would have to write, or when a store has no version of
+        a secret for it; Undecided while that store is away.
         """
         rules = self.accepted.policy if self.accepted else None
         with tracer.start_as_current_span("compile"):
@@ -217,7 +231,11 @@ class Reconciler:
             await self._decisions.refuse_invalid(head, moved)
             return None
         await self._require_rights(state)
-        return state
+        if not await self.pinning.decide(state):
+            return state
+        pinned = await self._compiler.compile(head, rules=rules)
+        assert isinstance(pinned, Compiled), "a version makes nothing invalid"
+        return pinned.compilation.state
 
     async def _require_rights(self, desired: DesiredState | None) -> None:
         if self._review and desired:
@@ -230,7 +248,7 @@ class Reconciler:
         course = self.positions.course(self.accepted)
         views = await self._views(course.state)
         work = outstanding(course.state, views, fallback=True)
-        made = await self._drafts.of(course.state, views, work, accepted=self.accepted)
+        made = await self._drafts.of(course, views, work, accepted=self.accepted)
         if made.refused:
             await self._decisions.set_aside(made, work)
             return True
@@ -256,6 +274,7 @@ class Reconciler:
                 groups,
                 before=self.accepted,
                 approved=self.approver.judgement_of(course.target.commit),
+                pins=self.pinning.made_for(course.target),
             )
         self.accepted, self.course = course.target, course
         with tracer.start_as_current_span("execute", attributes={"fairlead.plan": made.digest}):

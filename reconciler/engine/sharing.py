@@ -10,16 +10,17 @@ from __future__ import annotations
 from reconciler.core.errors import Conflict, Outdated
 from reconciler.core.manifests import JsonObject
 from reconciler.core.plans import Change
-from reconciler.engine.previewing import object_to_apply, were_ours
+from reconciler.engine.previewing import Writer, object_to_apply, were_ours
 from reconciler.engine.sessions import ClusterSession
 
 MERGES = 5
 """How often an object is read and merged anew when others write to it at the same time."""
 
 
-async def apply_shared(session: ClusterSession, change: Change) -> JsonObject:
-    """Apply `change.desired`; returns the object as stored. Asks no more than an apply does, as
-    long as nobody else writes.
+async def apply_shared(session: ClusterSession, change: Change, writer: Writer) -> JsonObject:
+    """Apply `change.desired` as `writer`; returns the object as stored.
+
+    Asks no more than an apply does, as long as nobody else writes.
 
     Raises Outdated when others keep writing, and all that an apply may raise.
     """
@@ -31,7 +32,7 @@ async def apply_shared(session: ClusterSession, change: Change) -> JsonObject:
     for merge in range(1, MERGES + 1):
         body = object_to_apply(change.desired, change.commit, applied=applied, live=live)
         try:
-            return await session.cluster.apply(
+            return await writer.apply(
                 _bound_to(live, body) if live else body, dry_run=False, force=force
             )
         except Outdated:

@@ -18,12 +18,13 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from reconciler.core.audit.records import Phase, Verb
+from reconciler.core.authorship import Author
 from reconciler.core.errors import FairleadError
 from reconciler.core.identifiers import ClusterName, GroupVersionKind, ObjectKey
 from reconciler.core.ledger import Standing
 from reconciler.core.manifests import JsonObject
 from reconciler.core.standing import ClusterState, Status
-from reconciler.ports import ApiResource, Cluster, Interrupted, Logged, WatchEvent
+from reconciler.ports import ApiResource, Cluster, Delegate, Interrupted, Logged, WatchEvent
 
 _SPANS = frozenset({"reconcile", "compile", "plan", "execute"})
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
@@ -167,6 +168,11 @@ class _StatusGauges(Collector):
             "1 while the newest judged commit is refused.",
             {(): float(status.refused is not None)},
         )
+        yield _gauge(
+            "fairlead_commit_held",
+            "1 while the newest commit waits for approvals.",
+            {(): float(status.held is not None)},
+        )
         yield from _cluster_gauges(status)
 
 
@@ -241,6 +247,9 @@ class MeasuredCluster:
         with self._metrics.request(self.name, "delete"):
             return await self._cluster.delete(key, api_version, uid=uid)
 
+    def on_behalf_of(self, author: Author) -> Delegate:
+        return MeasuredDelegate(self._cluster.on_behalf_of(author), self.name, self._metrics)
+
     async def watch(self, resource: ApiResource, *, selector: str) -> AsyncIterator[WatchEvent]:
         async for event in self._cluster.watch(resource, selector=selector):
             if isinstance(event, Interrupted):
@@ -253,3 +262,26 @@ class MeasuredCluster:
 
     async def close(self) -> None:
         await self._cluster.close()
+
+
+class MeasuredDelegate:
+    """A Delegate whose requests are counted with those of the cluster."""
+
+    def __init__(self, delegate: Delegate, cluster: ClusterName, metrics: Metrics) -> None:
+        self._delegate = delegate
+        self._cluster = cluster
+        self._metrics = metrics
+
+    async def seen_as(self) -> Author:
+        with self._metrics.request(self._cluster, "who-am-i"):
+            return await self._delegate.seen_as()
+
+    async def apply(self, body: JsonObject, *, dry_run: bool, force: bool = False) -> JsonObject:
+        with self._metrics.request(self._cluster, "dry-run" if dry_run else "apply"):
+            return await self._delegate.apply(body, dry_run=dry_run, force=force)
+
+    async def delete(
+        self, key: ObjectKey, api_version: str, *, uid: str, dry_run: bool = False
+    ) -> bool:
+        with self._metrics.request(self._cluster, "dry-run" if dry_run else "delete"):
+            return await self._delegate.delete(key, api_version, uid=uid, dry_run=dry_run)

@@ -158,8 +158,14 @@ class World:
     def cluster(self) -> MemoryCluster:
         return self.clusters[ClusterName(self.names[0])]
 
-    def push(self, files: Mapping[str, bytes | None], *, message: str = "change") -> CommitSha:
-        return self.repository.push(files, message=message)
+    def push(
+        self,
+        files: Mapping[str, bytes | None],
+        *,
+        message: str = "change",
+        signer: str | None = None,
+    ) -> CommitSha:
+        return self.repository.push(files, message=message, signer=signer)
 
     def start_repository(self, files: Mapping[str, bytes | None], **rules: int | str) -> CommitSha:
         declared = {
@@ -189,6 +195,7 @@ class World:
             instruments=replaced.get("instruments"),
             approvals=replaced.get("approvals"),
             review=replaced.get("review"),
+            people=replaced.get("people"),
         )
 
     @asynccontextmanager
