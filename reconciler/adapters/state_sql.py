@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from sqlalchemy import Connection, Engine, delete, insert, select, text
+from sqlalchemy import Connection, Engine, delete, insert, inspect, select, text
 
 from reconciler.adapters import state_schema, state_tree
 from reconciler.adapters.state_connecting import engine_for, state_url, translated, writing
@@ -130,7 +130,13 @@ class SqlStateStore:
 
     async def pins(self) -> Sequence[Pin]:
         query = select(*PIN.columns).order_by(*PIN.primary_key)
-        return await self._read(lambda connection: [Pin(*row) for row in connection.execute(query)])
+
+        def load(connection: Connection) -> Sequence[Pin]:
+            # An earlier release wrote what is only read here.
+            known = inspect(connection).has_table(PIN.name)
+            return [Pin(*row) for row in connection.execute(query)] if known else []
+
+        return await self._read(load)
 
     async def records(self, start: int = 0, limit: int = 1000) -> Sequence[Logged]:
         query = (

@@ -84,6 +84,7 @@ def undecided(desired: DesiredState, book: PinBook) -> tuple[Unversioned, ...]:
 def with_undecided_told(desired: DesiredState, book: PinBook) -> DesiredState:
     """The same for plans that are made where no store is asked."""
     told = [
-        f"the version of {one} is decided when this is merged" for one in undecided(desired, book)
+        f"{one} names no version: the one that is current when this is merged is taken"
+        for one in undecided(desired, book)
     ]
     return replace(desired, notices=(*desired.notices, *dict.fromkeys(told))) if told else desired

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import structlog
 
@@ -26,6 +26,7 @@ from reconciler.core.presenting.impact import state_access_changes
 from reconciler.core.problems import Problem, errors_among
 from reconciler.core.refusing import culprits, refusal_text, refusal_updates
 from reconciler.core.rollouts.courses import Course
+from reconciler.core.secret_versions import Pin
 from reconciler.engine.books import Books
 from reconciler.engine.executing import Group
 from reconciler.engine.performing import Context
@@ -53,6 +54,7 @@ class Decisions:
         *,
         before: DesiredState | None,
         approved: Judgement | None = None,
+        pins: Sequence[Pin] = (),
     ) -> None:
         """Record that the commit is in force instead of `before`, ahead of anything of it."""
         desired = course.state
@@ -66,14 +68,15 @@ class Decisions:
                 **access_detail(state_access_changes(before, course.target)),
             }
             detail |= {"approved": judgement_json(approved)} if approved else {}
+            detail |= {"pins": [asdict(pin) for pin in pins]} if pins else {}
             records.append(self._decision(desired.commit, Verb.ACCEPT, made.digest, "ok", detail))
             position = replace(_unjudged(position), accepted=desired.commit)
         if not groups:
             position = self.applied(position, course, updates)
         records += [self._revision(course, name, body) for name, body in course.news.items()]
-        if records or updates or position != self._books.position:
+        if records or updates or pins or position != self._books.position:
             await self._books.write(
-                records, updates=updates, position=position, journal=course.news
+                records, updates=updates, position=position, journal=course.news, pins=pins
             )
         if desired.commit != accepted:
             log.info("commit.accepted", commit=desired.commit, plan=made.digest)

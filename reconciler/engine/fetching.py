@@ -8,6 +8,7 @@ everything else comes out as a refusal with its reasons.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,6 +17,7 @@ from reconciler.core.errors import Missing, Untrusted
 from reconciler.core.identifiers import BlobId, CommitSha, short
 from reconciler.core.kinds.repository import RepositorySpec
 from reconciler.core.problems import Problem, errors_among, printable
+from reconciler.core.secret_versions import NO_BOOK, PinBook
 from reconciler.ports import Repository
 
 LARGE = 1000
@@ -46,8 +48,10 @@ class Invalid:
 class Compiler:
     """Compiles commits of one repository, each incrementally from the one before."""
 
-    def __init__(self, repository: Repository) -> None:
+    def __init__(self, repository: Repository, pins: Callable[[], PinBook] | None = None) -> None:
+        """Without `pins`, references to secrets that name no version have none."""
         self._repository = repository
+        self._pins = pins
         self._latest: Compilation | None = None
 
     async def compile(
@@ -72,7 +76,13 @@ class Compiler:
         while missing := blobs_to_read(difference, contents, previous=previous):
             contents.update(await self._repository.read(missing))
         compile_it = partial(
-            compile_commit, commit, difference, contents, previous=previous, rules=rules
+            compile_commit,
+            commit,
+            difference,
+            contents,
+            previous=previous,
+            rules=rules,
+            pins=self._pins() if self._pins else NO_BOOK,
         )
         # In a thread, so that leases are renewed and drift is corrected meanwhile.
         large = len(difference.changed) + sum(map(len, contents.values())) / 1024 > LARGE

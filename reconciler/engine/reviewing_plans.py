@@ -17,9 +17,11 @@ from reconciler.core.identifiers import ClusterName, CommitSha, Digest, short
 from reconciler.core.intent import intent_plan
 from reconciler.core.kinds.repository import RepositorySpec
 from reconciler.core.manifests import canonical_json, digest_of
+from reconciler.core.pinning import with_undecided_told
 from reconciler.core.presenting.impact import impact
 from reconciler.core.problems import printable
 from reconciler.core.reviewed import Reviewed
+from reconciler.core.secret_versions import Pin, PinBook
 from reconciler.engine.driving import Engine
 from reconciler.engine.fetching import Compiled, Compiler, Invalid
 from reconciler.engine.reviewing_views import marks, views_aside
@@ -53,7 +55,8 @@ class LiveSurveyor:
         self._clock = clock
         self._name = name
         self._release = release
-        self._compiler = Compiler(proposals)
+        self._proposed: tuple[Pin, ...] = ()
+        self._compiler = Compiler(proposals, self._pins)
 
     def marks(self) -> Mapping[ClusterName, Digest]:
         """Differ when plans might."""
@@ -91,12 +94,13 @@ class LiveSurveyor:
             trouble = f"the branch itself, at {short(key.base)}, is not valid"
             hint = "mend the branch first"
             return Reviewed(key, None, before.problems, trouble=trouble, hint=hint)
-        key = replace(key, policy=_digest(before.policy))
+        tree = (await self._proposals.commit(merged)).tree
+        key = replace(key, policy=_digest(before.policy), tree=tree)
         difference = await self._proposals.difference(key.base, merged)
         paths = tuple(sorted({*difference.gone, *(entry.path for entry in difference.changed)}))
         found = Reviewed(key, None, paths=paths, policy=before.policy, offline=not live)
         await self._require_signatures(before.policy, key, merged)
-        after = await self._compiler.compile(merged, rules=before.policy)
+        after = await self._compiled(merged, before.policy, live=live)
         if isinstance(after, Invalid):
             return replace(found, problems=after.problems)
         state = after.compilation.state
@@ -106,6 +110,21 @@ class LiveSurveyor:
             return replace(found, problems=(*after.problems, *moved))
         judged = _Judged(before, after)
         return await (self._live(found, judged) if live else self._offline(found, judged))
+
+    async def _compiled(
+        self, merged: CommitSha, rules: RepositorySpec, *, live: bool
+    ) -> Compiled | Invalid:
+        """With the versions of secrets that merging now would give. They are kept by nobody."""
+        self._proposed = ()
+        after = await self._compiler.compile(merged, rules=rules)
+        if isinstance(after, Invalid) or not live:
+            return after
+        pinning = self._engine.reconciler.pinning
+        self._proposed = await pinning.proposals(after.compilation.state, self._pins())
+        return await self._compiler.compile(merged, rules=rules) if self._proposed else after
+
+    def _pins(self) -> PinBook:
+        return self._engine.books.pins.with_(self._proposed)
 
     async def _live(self, found: Reviewed, judged: _Judged) -> Reviewed:
         desired, engine = judged.after.compilation.state, self._engine
@@ -123,7 +142,7 @@ class LiveSurveyor:
         return replace(found, plan=made, impact=weighed, problems=judged.after.problems)
 
     async def _offline(self, found: Reviewed, judged: _Judged) -> Reviewed:
-        desired = judged.after.compilation.state
+        desired = with_undecided_told(judged.after.compilation.state, self._pins())
         base = await self._compiler.compile(found.key.base, rules=None)
         if isinstance(base, Invalid):
             return replace(found, problems=base.problems, trouble="the branch itself is not valid")

@@ -44,7 +44,8 @@ class SettledUnits:
             return None
         known = self._settled.get(place)
         if known is None or known.digest != state.digest:
-            result = await Compiler(self._repository).compile(state.commit, rules=None)
+            compiler = Compiler(self._repository, lambda: self._books.pins)
+            result = await compiler.compile(state.commit, rules=None)
             if isinstance(result, Invalid):
                 raise Terminal(f"commit {short(state.commit)} of {name} does not compile any more")
             known = result.compilation.state.units.get(place)

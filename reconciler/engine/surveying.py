@@ -20,6 +20,7 @@ from reconciler.core.kinds.repository import RepositorySpec
 from reconciler.core.layout import POLICY_PATH
 from reconciler.core.ledger import Ledger, Position
 from reconciler.core.outstanding import ClusterView, outstanding
+from reconciler.core.pinning import with_undecided_told
 from reconciler.core.planning import plan
 from reconciler.core.plans import Plan
 from reconciler.core.problems import Problem, Span
@@ -34,6 +35,7 @@ from reconciler.core.rollouts.rewording import (
     rewording_problems,
     serving_texts,
 )
+from reconciler.core.secret_versions import NO_BOOK, PinBook
 from reconciler.core.snapshots import ClusterSnapshot, FrozenSnapshot
 from reconciler.engine.fetching import Compiler, Invalid, verify_history
 from reconciler.engine.observing import ClusterObserver
@@ -49,6 +51,7 @@ class Recorded:
 
     position: Position = field(default_factory=Position)
     ledgers: Mapping[ClusterName, Ledger] = field(default_factory=dict)
+    pins: PinBook = NO_BOOK
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,8 @@ async def compare(repository: Repository, *, base: CommitSha, head: CommitSha) -
     after = await compiler.compile(head, rules=before.compilation.state.policy)
     if isinstance(after, Invalid):
         return Survey(head, None, after.problems)
-    one, other = before.compilation.state, after.compilation.state
+    one = before.compilation.state
+    other = with_undecided_told(after.compilation.state, NO_BOOK)
     if moved := (
         *relocation_problems(other, declared_homes(one)),
         *rewording_problems(other, declared_texts(one)),
@@ -126,7 +130,7 @@ class Surveyor:
         self._clusters = clusters
         self._recorded = recorded
         self._clock = clock
-        self._compiler = Compiler(repository)
+        self._compiler = Compiler(repository, lambda: recorded.pins)
 
     async def survey(self, head: CommitSha, *, only: ClusterName | None = None) -> Survey:
         """Plan `head`, in one cluster if `only` names it; every object is looked at.
@@ -147,7 +151,7 @@ class Surveyor:
         result = await self._compiler.compile(head, rules=rules)
         if isinstance(result, Invalid):
             return Survey(head, None, result.problems)
-        desired = result.compilation.state
+        desired = with_undecided_told(result.compilation.state, self._recorded.pins)
         if desired.repository != self._name:
             return Survey(head, None, (other_name(desired, self._name),))
         recorded = self._recorded

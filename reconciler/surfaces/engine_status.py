@@ -83,12 +83,17 @@ class EngineStatus:
             accepted=position.accepted,
             refused=position.refused,
             explanation=position.explanation,
+            held=position.held,
+            waits_for=position.waits_for,
             fetch_age_seconds=self.fetch_age(),
             fetch_trouble=engine.branch.trouble,
             clusters=tuple(
                 cluster_status(self._facts(name), position) for name in sorted(self._clusters())
             ),
-            notices=accepted.notices if accepted else (),
+            notices=(
+                *engine.reconciler.pinning.notices(accepted),
+                *(accepted.notices if accepted else ()),
+            ),
             rollouts=tuple(self._rollouts()),
         )
 

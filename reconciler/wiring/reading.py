@@ -17,6 +17,7 @@ from reconciler.adapters.metrics_prometheus import PrometheusMetrics
 from reconciler.adapters.status_http import ask_status
 from reconciler.core.errors import Missing
 from reconciler.core.identifiers import ClusterName
+from reconciler.core.secret_versions import PinBook
 from reconciler.core.standing import ClusterFacts, Status, cluster_status
 from reconciler.engine.surveying import Recorded, Survey, Surveyor, compare
 from reconciler.ports import Cluster, MetricsSource, Repository
@@ -103,7 +104,9 @@ async def _recorded(settings: Settings) -> Recorded:
     try:
         async with state_for_reading(settings) as state:
             names = [ClusterName(chosen.name) for chosen in settings.clusters]
-            return Recorded(await state.position(), {n: await state.ledger(n) for n in names})
+            ledgers = {name: await state.ledger(name) for name in names}
+            pins = PinBook().with_(await state.pins())
+            return Recorded(await state.position(), ledgers, pins)
     except Missing:
         return Recorded()
 
@@ -126,6 +129,8 @@ def _last_known(settings: Settings, recorded: Recorded) -> Status:
         accepted=position.accepted,
         refused=position.refused,
         explanation=position.explanation,
+        held=position.held,
+        waits_for=position.waits_for,
         clusters=tuple(
             cluster_status(ClusterFacts(ledger, NO_DAEMON), position)
             for _, ledger in sorted(recorded.ledgers.items())
