@@ -31,6 +31,12 @@ from reconciler.core.restrictions import (
     parameters_direction,
     scope_direction,
 )
+from reconciler.core.store_grants import (
+    common_policy,
+    common_sign_in,
+    policy_direction,
+    sign_in_direction,
+)
 
 
 class Wave(IntEnum):
@@ -55,6 +61,8 @@ Type: TypeAlias = "tuple[str, str]"
 _RBAC: Final = "rbac.authorization.k8s.io"
 _ADMISSION: Final = "admissionregistration.k8s.io"
 _GATEWAY: Final = "gateway.networking.k8s.io"
+_VAULT: Final = "vault.fairlead.dev"
+_EXTERNAL_SECRETS: Final = "external-secrets.io"
 
 # The server refuses an object whose namespace or kind it does not know.
 _FOUNDATION: Final[frozenset[Type]] = frozenset(
@@ -83,6 +91,8 @@ _GRANTS: Final[frozenset[Type]] = frozenset(
         (_RBAC, "RoleBinding"),
         (_RBAC, "ClusterRoleBinding"),
         (_GATEWAY, "ReferenceGrant"),
+        (_VAULT, "VaultPolicy"),
+        (_VAULT, "VaultKubernetesRole"),
     }
 )
 
@@ -133,6 +143,10 @@ _CONFIGURATION: Final[frozenset[Type]] = frozenset(
         (_GATEWAY, "BackendTLSPolicy"),
         (_ADMISSION, "MutatingAdmissionPolicy"),
         (_ADMISSION, "MutatingAdmissionPolicyBinding"),
+        (_EXTERNAL_SECRETS, "SecretStore"),
+        (_EXTERNAL_SECRETS, "ClusterSecretStore"),
+        (_EXTERNAL_SECRETS, "ExternalSecret"),
+        ("secrets-store.csi.x-k8s.io", "SecretProviderClass"),
         ("serving.kserve.io", "ServingRuntime"),
         ("serving.kserve.io", "ClusterServingRuntime"),
     }
@@ -150,6 +164,8 @@ _DIRECTED: Final[dict[Type, _Directed]] = {
     (_RBAC, "RoleBinding"): (binding_direction, common_binding),
     (_RBAC, "ClusterRoleBinding"): (binding_direction, common_binding),
     ("networking.k8s.io", "NetworkPolicy"): (network_direction, common_network),
+    (_VAULT, "VaultPolicy"): (policy_direction, common_policy),
+    (_VAULT, "VaultKubernetesRole"): (sign_in_direction, common_sign_in),
 }
 
 # Those of our own making only: of the others nobody can tell what more in them means.
@@ -199,7 +215,9 @@ def _wave_of_access(kind: Type, before: Manifest | None, after: Manifest) -> Wav
     if (directed := _directed(after)) is None:
         return Wave.WIDENING if kind in _GRANTS else Wave.TIGHTENING
     direction, _ = directed
-    return Wave.WIDENING if direction(before.body, after.body).gives else Wave.TIGHTENING
+    if not direction(before.body, after.body).gives:
+        return Wave.TIGHTENING
+    return Wave.CONFIGURATION if after.key.group == _VAULT else Wave.WIDENING
 
 
 def _directed(manifest: Manifest) -> _Directed | None:
@@ -220,8 +238,11 @@ def _serves_workloads(grant: Manifest) -> bool:
 
     An operator that elects a leader is not ready without its own RoleBinding. A role alone gives
     nobody anything, unless it is aggregated into one that is bound already. What is given to
-    people waits until everything runs.
+    people waits until everything runs. In a secret store it is pods that sign in, before they
+    start, so there it is the same for what is changed.
     """
+    if grant.key.group == _VAULT:
+        return True
     if grant.key.kind in ("Role", "ClusterRole"):
         metadata = grant.body["metadata"]
         assert isinstance(metadata, dict)
