@@ -39,6 +39,10 @@ from tests import workers
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
 
+# Time passes as soon as no task is ready. The usual 42 idle turns of the loop before it does are
+# for input from outside, and were a third of what such a test takes.
+NO_WAITING = pytest.mark.looptime(noop_cycles=0)
+
 PLANES = {"control_plane", "api_server", "gateway_plane"}
 
 
@@ -76,6 +80,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.gateway)
         for name in {"browser", "prometheus"} & needed:
             item.add_marker(name)
+        if item.get_closest_marker("looptime"):
+            item.add_marker(NO_WAITING)
     workers.group(items)
     if hasattr(config, "workerinput"):
         workers.longest_first(items)
