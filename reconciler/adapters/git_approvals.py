@@ -55,6 +55,8 @@ class GitApprovals:
         self._signers = AllowedSigners(allowed_signers)
         self._lane = Lane("git-approvals")
         self._read: dict[CommitSha, _Signed | None] = {}
+        self._told: set[str] = set()
+        """References that were complained of: they are looked at again and again."""
 
     async def given(self, trees: AbstractSet[TreeId], *, now: datetime) -> Sequence[Approval]:
         limit = self._remote.source.fetch_seconds
@@ -89,7 +91,8 @@ class GitApprovals:
             raise self._remote.translated(error) from error
         wanted = set(found.values())
         self._read = {sha: signed for sha, signed in self._read.items() if sha in wanted}
-        approvals = (self._approval(name, self._read[sha], now) for name, sha in found.items())
+        approvals = [self._approval(name, self._read[sha], now) for name, sha in found.items()]
+        self._told.intersection_update(found)
         return tuple(approval for approval in approvals if approval is not None)
 
     def _listed(
@@ -121,7 +124,9 @@ class GitApprovals:
         try:
             return self._verified(signed, now)
         except Unverified as reason:
-            _log.warning("approval.unverified", reference=printable(name), reason=str(reason))
+            if name not in self._told:
+                _log.warning("approval.unverified", reference=printable(name), reason=str(reason))
+            self._told.add(name)
             return None
 
     def _verified(self, signed: _Signed | None, now: datetime) -> Approval:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
 from reconciler.core.errors import Terminal
-from reconciler.core.identifiers import ClusterName, CommitSha, Digest, DocumentPath
+from reconciler.core.identifiers import ClusterName, CommitSha, Digest, DocumentPath, TreeId
 from reconciler.core.problems import printable
 
 
@@ -154,6 +154,8 @@ class PlanKey:
     """Of Fairlead."""
     clusters: Mapping[ClusterName, Digest] = field(default_factory=dict)
     """What each cluster's part of the plan rests on; absent for a plan that asked no cluster."""
+    tree: TreeId = TreeId("")
+    """What merging leads to: follows from head and base."""
 
     def moved_to(self, now: PlanKey) -> tuple[str, ...]:
         """What is not as it was, in words; empty when all is."""

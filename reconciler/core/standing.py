@@ -97,7 +97,8 @@ class ClusterStatus:
 class Status:
     """The whole repository at one moment. Times are RFC 3339.
 
-    `running` is false when no daemon answered and only its database was read.
+    `running` is false when no daemon answered and only its database was read. `held` is a commit
+    that waits for approvals, and `waits_for` says who gains what and whose approval is missing.
     """
 
     repository: str
@@ -113,6 +114,8 @@ class Status:
     notices: tuple[str, ...] = ()
     rollouts: tuple[RolloutStatus, ...] = ()
     """Those that go step by step."""
+    held: CommitSha | None = None
+    waits_for: str = ""
     version: Literal[1] = 1
 
     __pydantic_config__ = _CAMEL
@@ -120,7 +123,8 @@ class Status:
     @property
     def pending(self) -> CommitSha | None:
         """A commit that was seen and not judged yet."""
-        return self.head if self.head not in (self.accepted, self.refused) else None
+        judged = (self.accepted, self.refused, self.held)
+        return self.head if self.head not in judged else None
 
     @property
     def as_declared(self) -> bool:

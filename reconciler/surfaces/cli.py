@@ -67,6 +67,11 @@ COMMANDS: Mapping[str, Command] = {
         "Prepare the commit that undoes another one.",
         "reconciler.wiring.forges:revert_tools",
     ),
+    "approve": Command(
+        "reconciler.surfaces.approve_command:approve_command",
+        "Sign that a commit may follow upon the one in force.",
+        "reconciler.wiring.approving:approve_tools",
+    ),
     "access": Command(
         "reconciler.surfaces.access_commands:access_group",
         "See who may do what, and how it is enforced.",

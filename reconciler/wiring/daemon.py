@@ -17,6 +17,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client import disable_created_metrics
 
 from reconciler.adapters.memory_arenas import share_one_arena
+from reconciler.approval_ports import Approvals
 from reconciler.core.identifiers import ClusterName
 from reconciler.engine.books import Books
 from reconciler.engine.checkpointing import Checkpointer
@@ -25,6 +26,7 @@ from reconciler.engine.guarding import GuardedLease, RightsReview
 from reconciler.engine.looking import Instruments
 from reconciler.engine.notifying import NotifyingStore
 from reconciler.engine.performing import Context
+from reconciler.forge_ports import ReviewStore
 from reconciler.ports import Clock, Cluster, Lease, Repository, StateStore
 from reconciler.settings import Settings
 from reconciler.surfaces.daemon import Backlog, Daemon, bound_socket
@@ -43,6 +45,7 @@ from reconciler.wiring.page import (
     serves_page,
     sign_in_of,
 )
+from reconciler.wiring.people import people_of
 from reconciler.wiring.ports import Connection, PortFactories, webhook_secret
 from reconciler.wiring.reviewing import hint_at, reviewer_beside
 
@@ -119,7 +122,7 @@ async def serve(
         listening = opened.enter_context(listening or bound_socket(*settings.listen))
         state = await opened.enter_async_context(make.state(settings))
         anchor = await opened.enter_async_context(make.anchor(settings))
-        world = await _opened(settings, make, clock, opened)
+        world = await _opened(settings, make, clock, state, opened)
         listeners = (backlog, metrics.count_records, chronicler := Chronicler())
         engine = await _engine(settings, world, NotifyingStore(state, *listeners), metrics)
         status = EngineStatus(engine, repository=settings.repository.name, clock=clock)
@@ -167,10 +170,15 @@ class _World:
     repository: Repository
     connections: tuple[Connection, ...]
     instruments: Instruments
+    approvals: Approvals | None
 
 
 async def _opened(
-    settings: Settings, make: PortFactories, clock: Clock, opened: AsyncExitStack
+    settings: Settings,
+    make: PortFactories,
+    clock: Clock,
+    reviews: ReviewStore,
+    opened: AsyncExitStack,
 ) -> _World:
     repository = await opened.enter_async_context(make.repository(settings))
     connections = [
@@ -183,7 +191,8 @@ async def _opened(
         metrics=await opened.enter_async_context(make.metrics(settings, clock)),
         publisher=await opened.enter_async_context(make.publisher(settings)),
     )
-    return _World(clock, repository, tuple(connections), instruments)
+    approvals = await opened.enter_async_context(make.approvals(settings, reviews))
+    return _World(clock, repository, tuple(connections), instruments, approvals)
 
 
 async def _engine(settings: Settings, world: _World, store: StateStore, metrics: Metrics) -> Engine:
@@ -196,7 +205,8 @@ async def _engine(settings: Settings, world: _World, store: StateStore, metrics:
         for connection in world.connections
     }
     books = await Books.open(store, list(clusters))
-    review = RightsReview(clusters, world.clock, tolerant=settings.rights != "least")
+    tolerant, people = settings.rights != "least", people_of(settings)
+    review = RightsReview(clusters, world.clock, tolerant=tolerant, people=people)
 
     def guarded(connection: Connection) -> Lease:
         name = connection.cluster.name
@@ -217,6 +227,8 @@ async def _engine(settings: Settings, world: _World, store: StateStore, metrics:
         poll_seconds=settings.repository.poll.total_seconds(),
         instruments=world.instruments,
         review=review,
+        people=people,
+        approvals=world.approvals,
     )
     return engine
 

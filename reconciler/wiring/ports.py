@@ -34,6 +34,7 @@ from reconciler.adapters.replicas_http import DirectReplicas, ProxiedReplicas
 from reconciler.adapters.replicas_memory import MemoryReplicas
 from reconciler.adapters.secret_files import secret_in
 from reconciler.adapters.state_sql import open_state, open_state_for_reading
+from reconciler.approval_ports import Approvals
 from reconciler.core.audit.notes import Signer
 from reconciler.core.errors import Misconfigured
 from reconciler.core.identifiers import ClusterName
@@ -53,6 +54,7 @@ from reconciler.ports import (
 )
 from reconciler.settings import ClusterSettings, Settings
 from reconciler.sign_in_ports import IdentityProvider
+from reconciler.wiring.approvals import approvals_of
 from reconciler.wiring.git_sources import committer_of, git_credentials, source_of, verifier_of
 from reconciler.wiring.page import identity_provider_of
 from reconciler.wiring.reviewing import ReviewPorts, review_ports_of
@@ -270,6 +272,7 @@ class PortFactories:
     signer: Callable[[Settings], Signer] = signer_of
     anchor: Callable[[Settings], Opened[CheckpointAnchor | None]] = anchor_of
     publisher: Callable[[Settings], Opened[Publisher | None]] = publisher_of
+    approvals: Callable[[Settings, ReviewStore], Opened[Approvals | None]] = approvals_of
     metrics: Callable[[Settings, Clock], Opened[MetricsSource | None]] = metrics_of
     evaluator: Callable[[], Evaluator] = Evaluators
     reviews: Callable[

@@ -75,3 +75,12 @@ class Approval:
     repository: str
     how: str
     until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GivenApproval:
+    """A statement that was signed. `remote` is empty where it was not pushed."""
+
+    statement: Statement
+    reference: str
+    remote: str

@@ -122,6 +122,8 @@ def _verdict(status: Status, starting: tuple[str, ...]) -> tuple[Mark, str]:
         return GOOD, "Everything is as declared"
     if status.refused:
         return CLUSTERS[ClusterState.REFUSED], f"Commit {short(status.refused)} was refused"
+    if status.held:
+        return CLUSTERS[ClusterState.WAITING], f"Commit {short(status.held)} waits for approval"
     if stale := states.count(ClusterState.STALE):
         return CLUSTERS[ClusterState.STALE], f"{plural(stale, 'cluster')} cannot be seen"
     if status.fetch_trouble:
@@ -155,6 +157,11 @@ def _reasons(status: Status, problems: Sequence[Problem], sight: Sight) -> Itera
         )
     if status.refused:
         yield from _refusal(status, problems, sight)
+    if status.held:
+        told = status.waits_for if sight.everything else "it waits for approval"
+        href = f"/c/{status.held}"
+        hint = "The commit before stays in force until it is approved."
+        yield Reason(CLUSTERS[ClusterState.WAITING], short(status.held), told, hint=hint, href=href)
     yield from _trouble(status.clusters)
     yield from _units(status, sight)
     for cluster in status.clusters if sight.everything else ():

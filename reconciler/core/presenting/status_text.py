@@ -61,6 +61,8 @@ def _verdict(status: Status) -> Line:
     text = f"{status.repository}: {fine} of {plural(len(status.clusters), 'cluster')} as declared"
     if status.refused:
         text += f", {_short(status.refused)} refused"
+    elif status.held:
+        text += f", {_short(status.held)} waits for approval"
     elif status.pending:
         text += f", {_short(status.pending)} is next"
     elif not status.running:
@@ -78,6 +80,12 @@ def _commits(status: Status) -> Iterator[Line]:
         yield line(
             piece(f"refused    {_short(status.refused)}", Tone.BAD),
             f"  {status.explanation}",
+            indent=1,
+        )
+    if status.held:
+        yield line(
+            piece(f"held       {_short(status.held)}", Tone.WARNING),
+            f"  {status.waits_for}",
             indent=1,
         )
 
