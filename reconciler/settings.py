@@ -28,7 +28,7 @@ from reconciler.settings_places import (
     RemotePlace,
     StatePlace,
 )
-from reconciler.settings_secrets import VaultSettings
+from reconciler.settings_secrets import SecretStoreSettings, VaultSettings
 
 FullCommit: TypeAlias = Annotated[
     CommitSha,
@@ -295,6 +295,8 @@ class Settings(Part):
     """Push notifications of the Git server; without a secret there is no endpoint for them."""
     audit: AuditSettings = AuditSettings()
     """The audit log."""
+    secret_stores: SecretStoreSettings = SecretStoreSettings()
+    """Stores of secrets that are no clusters."""
     metrics: Maybe[MetricsSettings] = None
     """The provider of time series that gates with `promql` ask. Without it they hold."""
     telemetry: TelemetrySettings = TelemetrySettings()

@@ -35,6 +35,22 @@ class VaultKubernetesSignIn(Part):
     """File with the service account's token for Vault's audience. It is read again at every use."""
 
 
+class AwsSettings(Part):
+    """AWS Secrets Manager, which is asked for versions and for nothing else. Credentials are those
+    of the service account or of the environment; the repository says account and region."""
+
+    endpoint: Maybe[HttpUrl] = None
+    """Where it is, other than at the usual address of the region."""
+
+
+class SecretStoreSettings(Part):
+    """Stores of secrets that are no clusters."""
+
+    aws: Maybe[AwsSettings] = None
+    """AWS Secrets Manager. Without it, references to it that name no version get what is current
+    whenever a replica starts."""
+
+
 class VaultSettings(Choice):
     """A Vault or OpenBao server, whose policies and roles are kept as the repository says."""
 
@@ -54,4 +70,5 @@ class VaultSettings(Choice):
     kubernetes_mount: MountPath = "kubernetes"
     """Mount of the Kubernetes auth method whose roles are kept."""
     kv_mount: MountPath = "kv"
-    """Mount of the key-value engine that the daemon must not be able to read."""
+    """Mount of the key-value engine whose metadata tell versions, and whose values the daemon must
+    not be able to read."""

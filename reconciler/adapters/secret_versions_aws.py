@@ -9,7 +9,6 @@ https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_DescribeSecre
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import Any, Final
 
 import boto3
@@ -47,42 +46,47 @@ _HURRIED: Final = frozenset({"ThrottlingException", "TooManyRequestsException"})
 _MALFORMED: Final = frozenset({"InvalidParameterException", "InvalidRequestException"})
 
 
-@dataclass(frozen=True, slots=True)
-class AwsAccess:
-    """Where Secrets Manager is. `endpoint` is that of the region when empty."""
-
-    region: str
-    endpoint: str = ""
-
-
 class AwsSecretVersions:
-    """Secrets Manager in one region."""
+    """Secrets Manager, asked by ARN: it says which region has the secret, and whose it is."""
 
-    def __init__(self, access: AwsAccess) -> None:
+    def __init__(self, endpoint: str = "") -> None:
+        """Without an `endpoint`, that of each region is asked."""
         session = Session()
         provider = session.get_component("credential_provider")
         provider.providers = [one for one in provider.providers if one.METHOD in _CREDENTIALS]
-        self._client: Any = boto3.Session(botocore_session=session).client(
-            "secretsmanager",
-            region_name=access.region,
-            endpoint_url=access.endpoint or None,
-            config=Config(
-                connect_timeout=REQUEST_SECONDS,
-                read_timeout=REQUEST_SECONDS,
-                retries={"total_max_attempts": 1},
-            ),
-        )
+        self._session = boto3.Session(botocore_session=session)
+        self._endpoint = endpoint
+        self._clients: dict[str, Any] = {}
+        # boto3 makes its clients one at a time.
+        self._one_at_a_time = asyncio.Lock()
 
     async def current(self, path: str) -> str:
-        return await asyncio.to_thread(self._current, path)
+        async with self._one_at_a_time:
+            return await asyncio.to_thread(self._current, path)
 
     async def close(self) -> None:
-        await asyncio.to_thread(self._client.close)
+        for client in self._clients.values():
+            await asyncio.to_thread(client.close)
+
+    def _client(self, arn: str) -> Any:
+        *_, region = arn.split(":")[:4]
+        if region not in self._clients:
+            self._clients[region] = self._session.client(
+                "secretsmanager",
+                region_name=region,
+                endpoint_url=self._endpoint or None,
+                config=Config(
+                    connect_timeout=REQUEST_SECONDS,
+                    read_timeout=REQUEST_SECONDS,
+                    retries={"total_max_attempts": 1},
+                ),
+            )
+        return self._clients[region]
 
     def _current(self, path: str) -> str:
         try:
-            told = self._client.describe_secret(SecretId=path)
-        except (ClientError, BotoCoreError) as error:
+            told = self._client(path).describe_secret(SecretId=path)
+        except (ClientError, BotoCoreError, ValueError) as error:
             raise _translated(error, path) from None
         stages: dict[str, list[str]] = told.get("VersionIdsToStages") or {}
         found = [version for version, names in stages.items() if _CURRENT in names]
@@ -94,7 +98,7 @@ class AwsSecretVersions:
 _HINT = "write it to Secrets Manager; the daemon looks again by itself"
 
 
-def _translated(error: ClientError | BotoCoreError, path: str) -> FairleadError:
+def _translated(error: Exception, path: str) -> FairleadError:
     """In our words alone: what AWS says names accounts and roles."""
     doing = f"describe secret {path}"
     if isinstance(error, NoCredentialsError):
@@ -102,6 +106,8 @@ def _translated(error: ClientError | BotoCoreError, path: str) -> FairleadError:
             f"{doing}: the daemon has no credentials of AWS",
             hint="give its service account a role, or set AWS_ACCESS_KEY_ID and its secret",
         )
+    if isinstance(error, ValueError):
+        return Refused(f"{doing}: this is no ARN of a secret")
     if not isinstance(error, ClientError):
         return Unavailable(f"{doing}: Secrets Manager does not answer: {type(error).__name__}")
     code = str(error.response.get("Error", {}).get("Code", ""))

@@ -28,6 +28,7 @@ from reconciler.engine.notifying import NotifyingStore
 from reconciler.engine.performing import Context
 from reconciler.forge_ports import ReviewStore
 from reconciler.ports import Clock, Cluster, Lease, Repository, StateStore
+from reconciler.secret_ports import SecretStores
 from reconciler.settings import Settings
 from reconciler.surfaces.daemon import Backlog, Daemon, bound_socket
 from reconciler.surfaces.engine_status import EngineStatus
@@ -171,6 +172,7 @@ class _World:
     connections: tuple[Connection, ...]
     instruments: Instruments
     approvals: Approvals | None
+    stores: SecretStores
 
 
 async def _opened(
@@ -192,7 +194,8 @@ async def _opened(
         publisher=await opened.enter_async_context(make.publisher(settings)),
     )
     approvals = await opened.enter_async_context(make.approvals(settings, reviews))
-    return _World(clock, repository, tuple(connections), instruments, approvals)
+    stores = await opened.enter_async_context(make.secret_stores(settings, clock))
+    return _World(clock, repository, tuple(connections), instruments, approvals, stores)
 
 
 async def _engine(settings: Settings, world: _World, store: StateStore, metrics: Metrics) -> Engine:
@@ -229,6 +232,7 @@ async def _engine(settings: Settings, world: _World, store: StateStore, metrics:
         review=review,
         people=people,
         approvals=world.approvals,
+        stores=world.stores,
     )
     return engine
 

@@ -52,13 +52,14 @@ from reconciler.ports import (
     Repository,
     StateStore,
 )
+from reconciler.secret_ports import SecretStores
 from reconciler.settings import ClusterSettings, Settings
 from reconciler.sign_in_ports import IdentityProvider
 from reconciler.wiring.approvals import approvals_of
 from reconciler.wiring.git_sources import committer_of, git_credentials, source_of, verifier_of
 from reconciler.wiring.page import identity_provider_of
 from reconciler.wiring.reviewing import ReviewPorts, review_ports_of
-from reconciler.wiring.secret_stores import home_of_lease, vault_cluster_of
+from reconciler.wiring.secret_stores import home_of_lease, secret_stores_of, vault_cluster_of
 
 
 class State(StateStore, AuditLog, ReviewStore, Protocol):
@@ -274,6 +275,7 @@ class PortFactories:
     publisher: Callable[[Settings], Opened[Publisher | None]] = publisher_of
     approvals: Callable[[Settings, ReviewStore], Opened[Approvals | None]] = approvals_of
     metrics: Callable[[Settings, Clock], Opened[MetricsSource | None]] = metrics_of
+    secret_stores: Callable[[Settings, Clock], Opened[SecretStores]] = secret_stores_of
     evaluator: Callable[[], Evaluator] = Evaluators
     reviews: Callable[
         [Settings, Clock, ReviewStore, Publisher | None], Opened[ReviewPorts | None]
