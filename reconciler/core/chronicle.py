@@ -27,7 +27,17 @@ MOST_AGENTS = 1000
 MOST_REQUESTS = 20
 """Decisions of the request path that are remembered of one agent."""
 
-_TELLING = frozenset({Verb.ACCEPT, Verb.REFUSE, Verb.HOLD, Verb.ROLLOUT, Verb.UNDO, Verb.START})
+_TELLING = frozenset(
+    {
+        Verb.ACCEPT,
+        Verb.AWAIT,
+        Verb.REFUSE,
+        Verb.HOLD,
+        Verb.ROLLOUT,
+        Verb.UNDO,
+        Verb.START,
+    }
+)
 
 _Name = TypeVar("_Name", bound=Hashable)
 _Thing = TypeVar("_Thing")
@@ -57,7 +67,7 @@ class CommitStory:
     began: datetime
     ended: datetime
     verdict: str = ""
-    """`accepted` or `refused`; empty when the record of it was forgotten."""
+    """`accepted`, `refused` or `waiting` for approval; empty when the record of it was forgotten."""
     why: str = ""
     plan: Digest | None = None
     actor: str = ""
@@ -223,6 +233,9 @@ def _add(story: CommitStory, record: AuditRecord) -> None:
             story.verdict, story.plan = "refused", record.plan or story.plan
             story.why = str(record.detail.get("explanation", record.result))
             story.actor = record.actor
+        case Verb.AWAIT:
+            story.verdict, story.actor = "waiting", record.actor
+            story.why = str(record.detail.get("explanation", record.result))
         case Verb.SETTLE if record.cluster:
             story.settled[record.cluster] = record.time
         case Verb.HOLD:

@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
-from reconciler.core.identifiers import ClusterName
+from reconciler.core.identifiers import ClusterName, DocumentPath
 from reconciler.core.viewers import Viewer
 from tests.engine.world import config_map
 
-from .page_world import PATHS, PageWorld
+from .page_world import ACCESS, PATHS, PageWorld
 
 pytestmark = pytest.mark.looptime
 
@@ -57,6 +57,27 @@ async def test_a_refused_commit_is_shown_with_place_reason_and_what_to_do() -> N
     assert "Refused: the commit before stays in force" in commit
     assert "billing: oops" in listed
     assert "refused" in listed
+
+
+async def test_a_commit_that_waits_for_approval_says_who_gains_and_who_has_to_approve() -> None:
+    world = PageWorld()
+    asks = "{widerAccess: {count: 1, by: [product-owner]}, people: {product-owner: [grace]}}"
+    rules = f"  signatures: {{required: true}}\n  approvals: {asks}\n"
+    pods = "allow: [{resources: [pods], verbs: [get], namespaces: [team-a]}, "
+    wider = ACCESS["access/owner.yaml"].replace("allow: [", pods)
+    async with world.settled() as engine:
+        assert world.repository.head
+        known = world.repository.files(world.repository.head)[DocumentPath("fairlead.yaml")]
+        first = world.push({"fairlead.yaml": known.content + rules.encode()})
+        await world.until_applied(engine, first)
+        held = world.repository.push({"access/owner.yaml": wider.encode()}, signer="ada")
+        await world.until(lambda: engine.books.position.held == held)
+        overview, shown = await world.text("/"), await world.text(f"/c/{held}")
+    assert f"Commit {held[:10]} waits for approval" in overview
+    assert "Not approved: the commit before stays in force" in shown
+    for text in (overview, shown):
+        assert "Role product-owner gains get on pods in team-a of one" in text
+        assert "1 of product-owner" in text
 
 
 async def test_a_rollout_shows_where_it_is_why_it_waits_and_what_comes_next() -> None:

@@ -139,6 +139,8 @@ def verdict_mark(story: CommitStory, status: Status) -> Mark:
     """What became of a commit; that in force only where every cluster surely has it."""
     if story.verdict == "refused":
         return Mark("bad", "cross", "refused")
+    if story.commit == status.held:
+        return Mark("warning", "clock", "waits for approval")
     if story.commit == status.accepted:
         is_done = all(c.applied == story.commit and not c.trouble for c in status.clusters)
         return GOOD if is_done and status.clusters else Mark("active", "dots", "in force")
@@ -148,6 +150,8 @@ def verdict_mark(story: CommitStory, status: Status) -> Mark:
         return Mark("bad", "hand", "held")
     if story.verdict == "accepted":
         return Mark("quiet", "check", "superseded")
+    if story.verdict == "waiting":
+        return Mark("quiet", "clock", "was not approved")
     return NOT_JUDGED
 
 
