@@ -19,12 +19,14 @@ _AUTHOR, _EMAIL = "Fairlead", "fairlead@example.com"
 
 
 class MemoryPublisher:
-    """Pushes reverts to a MemoryRepository. `protect` and `fail` play the world."""
+    """Pushes reverts to a MemoryRepository, signed by `signer`. `protect` and `fail` play the
+    world."""
 
-    def __init__(self, repository: MemoryRepository) -> None:
+    def __init__(self, repository: MemoryRepository, *, signer: str | None = None) -> None:
         self.branches: dict[str, CommitSha] = {}
         """Branches beside the one that is mirrored."""
         self._repository = repository
+        self._signer = signer
         self._protected: set[str] = set()
         self._failures: list[FairleadError] = []
 
@@ -68,6 +70,8 @@ class MemoryPublisher:
             message=abort_message(known[sha], reason=reason),
             author=_AUTHOR,
             email=_EMAIL,
+            signer=self._signer,
+            person=(self._signer,) if self._signer else (),
         )
         if branch == self._repository.branch:
             self._repository.rewrite(made)

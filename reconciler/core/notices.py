@@ -72,8 +72,12 @@ def _prompt_notices(declarations: Declarations) -> Iterator[str]:
 
 
 def _policy_notices(declarations: Declarations, policy: RepositorySpec) -> Iterator[str]:
-    if policy.approvals.wider_access is not None or policy.owners:
-        yield "owners and approvals are asked for on pull requests: what is pushed past is applied"
+    asks = policy.approvals.wider_access is not None or policy.owners
+    if asks and not policy.signatures.required:
+        yield (
+            "owners and approvals are asked for on pull requests: what is pushed past is applied,"
+            " for commits need no signature"
+        )
     for name in policy.clusters.names:
         if not declarations.knows(Cluster, name):
             yield f"the policy allows cluster {name}, which no file declares"

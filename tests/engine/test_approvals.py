@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
 
 from reconciler.adapters.approvals_memory import MemoryApprovals
+from reconciler.adapters.publisher_memory import MemoryPublisher
 from reconciler.core.approvals.people import Person
 from reconciler.core.approvals.statements import Approval
 from reconciler.core.audit.records import Verb
 from reconciler.core.errors import Unavailable
 from reconciler.core.identifiers import CommitSha
+from reconciler.engine.approving import UNDOES
 from reconciler.engine.driving import Engine
+from reconciler.engine.looking import Instruments
+from tests.engine.rollout_world import RolloutWorld
 from tests.engine.test_access import BINDING, MODEL, PEOPLE, SCOPE
 from tests.engine.world import World, config_map, policy
 
@@ -120,7 +124,6 @@ async def test_a_held_commit_goes_on_by_itself_when_it_is_approved() -> None:
         world.approve(wider)
         await world.until_applied(engine, wider)
         assert engine.books.position.held is None
-        accepted = (await world.records())[-1]
         accepted = [r for r in await world.records() if r.verb is Verb.ACCEPT][-1]
         approved = accepted.detail["approved"]
         assert approved["approvals"][0]["person"] == "grace@example.com"
@@ -282,6 +285,66 @@ async def test_a_restart_does_not_tell_of_the_same_wait_twice() -> None:
     async with world.running(approvals=world.approvals):
         await asyncio.sleep(60)
     assert await world.verbs() == [Verb.ACCEPT, Verb.AWAIT]
+
+
+class Owned(RolloutWorld):
+    """A rollout that only its owners may move, and a daemon that signs its reverts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.approvals = MemoryApprovals()
+        self.publisher = MemoryPublisher(self.repository, signer="fairlead@example.com")
+        self.errors["v2"] = 1.0
+
+    def push(self, files: Mapping[str, bytes | None], *, message: str = "change") -> CommitSha:
+        changed = {**files, "platform.yaml": PLATFORM}
+        if rules := changed.get("fairlead.yaml"):
+            owners = "  owners: [{path: rollouts, owners: [platform]}]\n"
+            changed["fairlead.yaml"] = rules + (RULES + owners).encode()
+        return self.repository.push(changed, message=message, signer=ADA[0], person=ADA)
+
+    async def engine(self, **replaced: object) -> Engine:
+        instruments = Instruments(self.replicas, self, publisher=self.publisher)
+        return await super().engine(instruments=instruments, approvals=self.approvals, **replaced)
+
+
+def approve(world: Owned, commit: CommitSha, upon: CommitSha) -> None:
+    tree = next(known.tree for known in world.repository.line(commit))
+    until = world.clock.now() + timedelta(hours=1)
+    world.approvals.give(Approval(GRACE, tree, upon, "acme", "key", until))
+
+
+async def test_the_revert_of_what_a_gate_refused_waits_for_no_owner() -> None:
+    world = Owned()
+    async with world.running() as engine:
+        first = world.declare("v1")
+        await world.until_applied(engine, first)
+        guilty = world.declare("v2")
+        await world.until(lambda: engine.books.position.held == guilty)
+        approve(world, guilty, first)
+        await world.until(lambda: world.repository.head != guilty)
+        back = world.repository.head
+        await world.until_applied(engine, back)
+    [accepted] = [r for r in await world.records() if (r.verb, r.commit) == (Verb.ACCEPT, back)]
+    assert accepted.detail["approved"]["exempt"] == UNDOES
+
+
+async def test_a_revert_by_its_message_alone_waits_for_the_owners() -> None:
+    """Anybody can write that a commit undoes what failed; what it does is what counts."""
+    world = Owned()
+    world.publisher.protect("main")
+    async with world.running() as engine:
+        first = world.declare("v1")
+        await world.until_applied(engine, first)
+        guilty = world.declare("v2")
+        approve(world, guilty, first)
+        await world.until(lambda: world.state(engine).failure is not None)
+        text = world.repository.files(guilty)["rollouts/fraud.yaml"].content
+        forged = world.push(
+            {"rollouts/fraud.yaml": text.replace(b"version: v2", b"version: v3")},
+            message=f'Revert "fraud v2"\n\nThis reverts commit {guilty}.',
+        )
+        await world.until(lambda: engine.books.position.held == forged)
 
 
 async def test_without_signed_commits_a_push_is_applied_as_before() -> None:
