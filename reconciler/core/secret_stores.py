@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
-from reconciler.core.access.subjects import READER_UNITS
 from reconciler.core.declarations import declared_as
 from reconciler.core.declared import Declared
 from reconciler.core.desired import Unit
@@ -18,17 +17,12 @@ from reconciler.core.identifiers import ClusterName, UnitName
 from reconciler.core.ignoring import without_ignored
 from reconciler.core.kinds import Model, Rollout
 from reconciler.core.manifests import JsonObject, manifest_of
-from reconciler.core.rendering.release import rollout_unit, unit_labels
+from reconciler.core.rendering.release import rollout_unit, secrets_unit, unit_labels
 from reconciler.core.rendering.secret_readers import places_of, store_identity
 from reconciler.core.rendering.store_rights import vault_rights
 from reconciler.core.rollout_units import RenderedRollout
 
 StoreUnits: TypeAlias = "Mapping[tuple[ClusterName, UnitName], Unit]"
-
-
-def secrets_unit(rollout: str) -> UnitName:
-    """Not that of the rollout: a store has no position on its way."""
-    return UnitName(f"{READER_UNITS}{rollout}")
 
 
 def store_units(declared: Declared) -> StoreUnits:

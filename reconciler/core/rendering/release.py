@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from reconciler.core.access.subjects import READER_UNITS, ROLLOUT_PREFIX
 from reconciler.core.identifiers import UnitName
 from reconciler.core.kinds import API_GROUP, Model, Prompt, Rollout
 from reconciler.core.kinds.model import ModelVersion
@@ -129,7 +130,12 @@ class Release:
 
 
 def rollout_unit(rollout: str) -> UnitName:
-    return UnitName(f"rollout/{rollout}")
+    return UnitName(f"{ROLLOUT_PREFIX}{rollout}")
+
+
+def secrets_unit(rollout: str) -> UnitName:
+    """What a store has of a rollout. Not the rollout's own unit: a store has no position."""
+    return UnitName(f"{READER_UNITS}{rollout}")
 
 
 def unit_labels(repository: str, unit: UnitName) -> JsonObject:

@@ -28,6 +28,7 @@ from reconciler.core.rollouts.placing import Placement
 from reconciler.core.rollouts.runtimes import Answering, Found, Loaded, Positioned
 from reconciler.core.rollouts.states import Target
 from reconciler.core.samples import Traffic
+from reconciler.core.statuses import part
 
 
 class InferenceServices:
@@ -85,7 +86,10 @@ class InferenceServices:
                 present[first] = before.predictors[first]
                 missing = frozenset({Loaded(declared.key.namespace, declared.key.name, lead)})
         moved = _divided(declared, present, first=first, weights=weights)
-        return Positioned(replace(unit, manifests={**unit.manifests, moved.key: moved}), missing)
+        kept = _beside(found.entries, present.keys())
+        return Positioned(
+            replace(unit, manifests={**kept, **unit.manifests, moved.key: moved}), missing
+        )
 
     def answering(self, desired: DesiredState, rollout: Rollout, target: Target) -> Answering:
         container = desired.model_of(rollout).spec.serving.container
@@ -140,6 +144,21 @@ def _present(
         if version in source:
             present[version] = source[version]
     return present
+
+
+def _beside(entries: Iterable[Entry], versions: Iterable[str]) -> dict[ObjectKey, Manifest]:
+    """Objects that belong to one of the versions, such as what brings its secrets, as applied."""
+    names = set(versions)
+    return {
+        entry.key: entry.applied.manifest
+        for entry in entries
+        if entry.applied is not None and _version(entry.applied.manifest) in names
+    }
+
+
+def _version(manifest: Manifest) -> str:
+    labels = part(part(manifest.body, "metadata"), "labels")
+    return str(labels.get(VERSION_LABEL) or "")
 
 
 def _weights(where: Placement, present: Mapping[str, JsonObject]) -> dict[str, int]:

@@ -16,9 +16,11 @@ from reconciler.core.identifiers import ClusterName, UnitName
 from reconciler.core.kinds import Rollout
 from reconciler.core.ledger import Entry, Ledger, Standing
 from reconciler.core.outstanding import Place, entries_by_unit
+from reconciler.core.rendering.release import secrets_unit
 from reconciler.core.rollouts.adapters import AdapterRoutes
 from reconciler.core.rollouts.kserve import InferenceServices
 from reconciler.core.rollouts.placing import Placement, gradual, placement
+from reconciler.core.rollouts.reading_rights import reading_rights
 from reconciler.core.rollouts.runtimes import Found, Loaded, Runtime
 from reconciler.core.rollouts.states import RolloutState, Target
 from reconciler.core.rollouts.telling import way_of
@@ -106,7 +108,11 @@ class _Growing:
         runtime = runtime_of(desired, rollout)
         ended = state.candidate is None and state.stable.version == rollout.spec.version
         at_rest = ended and not state.kept
-        if at_rest and not runtime.holds:
+        if not at_rest:
+            name = secrets_unit(rollout.name)
+            stored = {cluster: self._of_unit(cluster, name) for cluster in self._ledgers}
+            self.units |= reading_rights(desired, rollout.name, stored)
+        elif not runtime.holds:
             return
         for place, unit in desired.places_of(rollout.name):
             found = self._found(place, unit)
@@ -133,11 +139,14 @@ class _Growing:
         return Found(self._entries(unit), self._loaded.get(place, frozenset()), settled)
 
     def _entries(self, unit: Unit) -> tuple[Entry, ...]:
+        return tuple(_at_home(unit, self._of_unit(unit.cluster, unit.name)))
+
+    def _of_unit(self, cluster: ClusterName, name: UnitName) -> Iterable[Entry]:
         """Looks through a ledger once, however many rollouts are not at rest."""
-        if unit.cluster not in self._by_unit:
-            ledger = self._ledgers.get(unit.cluster)
-            self._by_unit[unit.cluster] = entries_by_unit(ledger) if ledger else {}
-        return tuple(_at_home(unit, self._by_unit[unit.cluster].get(unit.name, ())))
+        if cluster not in self._by_unit:
+            ledger = self._ledgers.get(cluster)
+            self._by_unit[cluster] = entries_by_unit(ledger) if ledger else {}
+        return self._by_unit[cluster].get(name, ())
 
 
 def unfinished_words(state: RolloutState) -> str:
