@@ -16,11 +16,17 @@ from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from reconciler.core.commits import Commit
 from reconciler.core.identifiers import ClusterName, CommitSha, Digest, ObjectKey, short
 from reconciler.core.problems import printable
+
+AUTHORED: Final = ("rollout/", "manifests/")
+"""Units whose objects are written in the name of whoever changed them.
+
+What Roles and AgentScopes become is not theirs to give: an API server lets nobody grant what they
+do not have, and approvals say who may widen access."""
 
 Where: TypeAlias = tuple[ClusterName, ObjectKey]
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from reconciler.core.audit.records import Reason
 from reconciler.core.authorship import (
+    AUTHORED,
     Attribution,
     Author,
     Declares,
@@ -34,9 +35,6 @@ from reconciler.engine.fetching import Compiler, Invalid
 from reconciler.ports import Repository
 
 _ROLLOUT = "rollout/"
-_AUTHORED = (_ROLLOUT, "manifests/")
-"""Units of which somebody is the author. What Roles and AgentScopes become is not theirs to give:
-an API server lets nobody grant what they do not have, and approvals say who may widen access."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +142,7 @@ class Attributor:
 
 
 def _has_author(item: Outstanding, candidate: Candidate, target: DesiredState) -> bool:
-    if candidate.reason is not Reason.COMMIT or not candidate.unit.startswith(_AUTHORED):
+    if candidate.reason is not Reason.COMMIT or not candidate.unit.startswith(AUTHORED):
         return False
     unit = target.units.get((item.cluster, candidate.unit))
     # What a rollout has beside what its commit declares comes and goes by its steps.

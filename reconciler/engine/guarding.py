@@ -13,8 +13,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import structlog
 
+from reconciler.core.authorship import Author, People
 from reconciler.core.desired import DesiredState
-from reconciler.core.errors import Misconfigured
+from reconciler.core.errors import Misconfigured, Refused
 from reconciler.core.identifiers import ClusterName
 from reconciler.core.rights import excessive_rights
 from reconciler.engine.concurrency import bounded
@@ -30,6 +31,11 @@ CONCURRENCY = 8
 
 MOST_NAMED = 3
 
+_NEEDED = (
+    "it takes Kubernetes 1.36, or 1.35 with the feature gate ConstrainedImpersonation, and the "
+    "rights that `fairlead rights` prints; without them, take applyAs out of the settings"
+)
+
 WHOLE_CLUSTER = ""
 """The namespace to ask about what holds in all of them."""
 
@@ -37,15 +43,22 @@ WHOLE_CLUSTER = ""
 class RightsReview:
     """Looks at the daemon's own rights, in each namespace once an hour.
 
-    With `tolerant`, excessive rights are only logged.
+    With `tolerant`, excessive rights are only logged. `people` are those in whose name it has to be
+    allowed to write.
     """
 
     def __init__(
-        self, clusters: Mapping[ClusterName, Cluster], clock: Clock, *, tolerant: bool
+        self,
+        clusters: Mapping[ClusterName, Cluster],
+        clock: Clock,
+        *,
+        tolerant: bool,
+        people: People | None = None,
     ) -> None:
         self._clusters = clusters
         self._clock = clock
         self._tolerant = tolerant
+        self._people = people
         self._asked: dict[tuple[ClusterName, str], float] = {}
 
     def forget(self, cluster: ClusterName) -> None:
@@ -78,6 +91,31 @@ class RightsReview:
             self._excessive(cluster, [_told(what, where) for what, where in places.items()])
         self._asked |= {(cluster, namespace): now for namespace in asked}
 
+    async def require_authors(self, cluster: ClusterName) -> None:
+        """Raise Misconfigured unless the cluster takes the daemon for each author that it acts for.
+
+        What was asked for is seen from the outside alone: an API server that is too old, or whose
+        feature is off, says no as one does that gives no right.
+        """
+        if self._people is None or cluster not in self._people.clusters:
+            return
+
+        async def require(author: Author) -> None:
+            try:
+                seen = await self._clusters[cluster].on_behalf_of(author).seen_as()
+            except Refused as error:
+                raise Misconfigured(
+                    f"{cluster} does not let the daemon act as {author.user}: {error.message}",
+                    hint=_NEEDED,
+                ) from error
+            if (seen.user, {*seen.groups}) != (author.user, {*author.groups}):
+                raise Misconfigured(
+                    f"{cluster} takes {author.user} for {seen.user} in {', '.join(seen.groups)}",
+                    hint="write under people what the API server knows them by",
+                )
+
+        await bounded(list(self._people.authors.values()), require, limit=CONCURRENCY)
+
     def _excessive(self, cluster: ClusterName, reasons: list[str]) -> None:
         if self._tolerant:
             log.warning("rights.excessive", cluster=cluster, rights=reasons)
@@ -100,8 +138,8 @@ class GuardedLease:
     """A Lease whose block is entered only with rights that are not excessive.
 
     `written` names the namespaces that the daemon has objects in. `hold` raises Misconfigured where
-    it may do too much. `answered` is told when the cluster gave its answer, and the wait for the
-    lease begins.
+    it may do too much, or may not act for those in whose name it is to write. `answered` is told
+    when the cluster gave its answer, and the wait for the lease begins.
     """
 
     def __init__(
@@ -126,6 +164,7 @@ class GuardedLease:
     async def _hold(self) -> AsyncIterator[Tenure]:
         self._review.forget(self._cluster)
         await self._review.require(self._cluster, self._written())
+        await self._review.require_authors(self._cluster)
         self._answered(self._cluster)
         async with self._lease.hold() as tenure:
             yield tenure

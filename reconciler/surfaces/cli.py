@@ -47,6 +47,11 @@ COMMANDS: Mapping[str, Command] = {
         "Keep the clusters as the branch declares.",
         "reconciler.wiring.daemon:run_tools",
     ),
+    "rights": Command(
+        "reconciler.surfaces.rights_command:rights_command",
+        "Print the rights that the daemon needs in a cluster.",
+        "reconciler.wiring.people:rights_tools",
+    ),
     "authorize": Command(
         "reconciler.surfaces.authorize_command:authorize_command",
         "Answer a gateway that asks who may call which model.",

@@ -59,7 +59,12 @@ from reconciler.wiring.approvals import approvals_of
 from reconciler.wiring.git_sources import committer_of, git_credentials, source_of, verifier_of
 from reconciler.wiring.page import identity_provider_of
 from reconciler.wiring.reviewing import ReviewPorts, review_ports_of
-from reconciler.wiring.secret_stores import home_of_lease, secret_stores_of, vault_cluster_of
+from reconciler.wiring.secret_stores import (
+    home_of_lease,
+    lease_of_store,
+    secret_stores_of,
+    vault_cluster_of,
+)
 
 
 class State(StateStore, AuditLog, ReviewStore, Protocol):
@@ -138,8 +143,7 @@ def _store_connection(
         return Connection(store, lease_in(settings, None, "", clock), MemoryReplicas()), None
     home = home_of_lease(settings, chosen)
     cluster = KubernetesCluster(ClusterName(home.name), access_to(home), clock=clock)
-    # Dots stand in no DNS label, so this is no other repository's lease.
-    lease = lease_in(settings, cluster, f"{settings.repository.name}.{chosen.name}", clock)
+    lease = lease_in(settings, cluster, lease_of_store(settings, chosen), clock)
     return Connection(store, lease, MemoryReplicas()), cluster
 
 

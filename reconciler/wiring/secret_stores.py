@@ -111,3 +111,9 @@ def home_of_lease(settings: Settings, chosen: ClusterSettings) -> ClusterSetting
         f"{chosen.name} is a secret store, and no cluster is there to hold its lease",
         hint="name a Kubernetes cluster beside it, or set lease.enabled to false",
     )
+
+
+def lease_of_store(settings: Settings, chosen: ClusterSettings) -> str:
+    """What the lease of a store is named after. Dots stand in no DNS label, so this is no other
+    repository's lease."""
+    return f"{settings.repository.name}.{chosen.name}"
