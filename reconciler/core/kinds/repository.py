@@ -185,7 +185,7 @@ class Signatures(Part):
 
 
 class ApprovalRule(Part):
-    """Approvals that a commit needs, given in Git by others than its author."""
+    """Approvals that a commit needs, given by others than those who signed it."""
 
     count: PositiveCount
     """How many people."""
@@ -199,7 +199,8 @@ class Approvals(Part):
     wider_access: Maybe[ApprovalRule] = None
     """For a commit that gives anybody more access than before, a revert included."""
     people: Mapping[Principal, tuple[ForgeLogin, ...]] = Field(default_factory=dict)
-    """Who has a role on the forge: the logins whose reviews count, by role.
+    """Who has a role, by role: the logins on the forge whose reviews count, and the names in the
+    daemon's allowed signers whose signed approvals do.
 
     A role that is not listed has nobody, so that what needs its approval waits.
     """

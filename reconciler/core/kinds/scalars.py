@@ -188,10 +188,10 @@ GroupName: TypeAlias = Annotated[
 ForgeLogin: TypeAlias = Annotated[
     str,
     TextForm(
-        what="the login of a person on the forge",
-        pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$",
-        hint="write the name that the forge shows with an @ before it, without the @",
-        examples=("ada", "grace-hopper"),
+        what="the login of a person on the forge, or an e-mail address",
+        pattern=r"^[A-Za-z0-9]([A-Za-z0-9._+@-]*[A-Za-z0-9])?$",
+        hint="write what the forge shows after an @, or a name of the allowed signers",
+        examples=("grace-hopper", "grace@example.com"),
         longest=100,
     ),
 ]
