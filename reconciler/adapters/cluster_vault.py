@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from reconciler.adapters.cluster_identity import identity_of
 from reconciler.adapters.label_selectors import selects
@@ -53,6 +54,14 @@ _PROBE = "fairlead-rights-probe"
 """Stands for any name; nothing of this name is read or made."""
 
 
+@dataclass(slots=True)
+class _Watch:
+    """One who listens. `applied` is what we wrote since it looked last, and it may never see."""
+
+    applied: dict[ObjectKey, JsonObject] = field(default_factory=dict)
+    woken: asyncio.Event = field(default_factory=asyncio.Event)
+
+
 class VaultCluster:
     """One server, or one namespace of it."""
 
@@ -72,6 +81,7 @@ class VaultCluster:
         self._one_at_a_time = asyncio.Lock()
         self._versions: dict[ObjectKey, tuple[bytes, int]] = {}
         self._latest = 0
+        self._watches: list[_Watch] = []
 
     @property
     def name(self) -> ClusterName:
@@ -100,7 +110,10 @@ class VaultCluster:
                 stored = await self._read(key)
                 assert stored is not None, "Vault lost what it had taken"
                 wanted = stored
-            return self._told(wanted)
+            told = self._told(wanted)
+            for watch in self._watches:
+                watch.applied[key] = told
+            return told
 
     async def delete(self, key: ObjectKey, api_version: str, *, uid: str) -> bool:
         _require_served(key, api_version)
@@ -113,6 +126,8 @@ class VaultCluster:
             await self._connection.delete(self._path(key))
             if key.kind != POLICY:
                 await self._connection.delete(self._marker_path(key))
+            for watch in self._watches:
+                watch.woken.set()
             return True
 
     def on_behalf_of(self, author: Author) -> Delegate:
@@ -147,23 +162,39 @@ class VaultCluster:
 
     async def _watch(self, resource: ApiResource, selector: str) -> AsyncIterator[WatchEvent]:
         known: dict[ObjectKey, JsonObject] | None = None
-        while True:
-            try:
-                bodies = await self._matching(resource.type.kind, selector)
-            except Transient as error:
-                known = None
-                yield Interrupted(error.message)
-            else:
-                before = known or {}
-                for key, body in bodies.items():
-                    if before.get(key) != body:
-                        yield Seen(body)
-                for key in before.keys() - bodies.keys():
-                    yield Gone(before[key])
-                if known is None:
-                    yield Listed(str(self._latest))
-                known = bodies
-            await self._clock.sleep(POLL_SECONDS)
+        watch = _Watch()
+        self._watches.append(watch)
+        try:
+            while True:
+                written, watch.applied = watch.applied, {}
+                try:
+                    bodies = await self._matching(resource.type.kind, selector)
+                except Transient as error:
+                    known = None
+                    yield Interrupted(error.message)
+                else:
+                    ours = {k: b for k, b in written.items() if k.kind == resource.type.kind}
+                    for event in _events({**ours, **(known or {})}, known or {}, bodies):
+                        yield event
+                    if known is None:
+                        yield Listed(str(self._latest))
+                    known = bodies
+                await self._pause(watch)
+        finally:
+            self._watches.remove(watch)
+
+    async def _pause(self, watch: _Watch) -> None:
+        """Until it is time to look again, or somebody waits to hear that something is gone."""
+        waiting = {
+            asyncio.ensure_future(self._clock.sleep(POLL_SECONDS)),
+            asyncio.ensure_future(watch.woken.wait()),
+        }
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
+        watch.woken.clear()
 
     async def _matching(self, kind: str, selector: str) -> dict[ObjectKey, JsonObject]:
         async with self._one_at_a_time:
@@ -221,6 +252,19 @@ class VaultCluster:
 
     def _marker_path(self, key: ObjectKey) -> str:
         return f"{self._connection.policies}/{ROLE_MARKER_PREFIX}{key.name}"
+
+
+def _events(
+    known: Mapping[ObjectKey, JsonObject],
+    seen: Mapping[ObjectKey, JsonObject],
+    bodies: Mapping[ObjectKey, JsonObject],
+) -> Iterator[WatchEvent]:
+    """What to tell of `bodies` to somebody who has `known`, and was told of `seen` by us."""
+    for key, body in bodies.items():
+        if seen.get(key) != body:
+            yield Seen(body)
+    for key in known.keys() - bodies.keys():
+        yield Gone(known[key])
 
 
 def _require_served(key: ObjectKey, api_version: str) -> None:

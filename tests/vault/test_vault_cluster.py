@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -297,3 +298,20 @@ async def test_a_watch_tells_what_is_ours_then_what_changes_and_goes(
     del vault.contents[POLICY_PATH]
     gone = await following()
     assert isinstance(gone, Gone)
+
+
+async def test_a_watch_tells_that_what_it_never_saw_is_gone(cluster: VaultCluster) -> None:
+    resource = next(iter(RESOURCES.values()))
+    events = cluster.watch(resource, selector="fairlead.dev/repository=shop")
+
+    async def following() -> WatchEvent:
+        return await anext(events)
+
+    assert isinstance(await following(), Listed)
+    stored = await cluster.apply(policy(), dry_run=False)
+    waiting = asyncio.ensure_future(following())
+    uid: Any = stored["metadata"]
+    await cluster.delete(policy_key("agent-eval-bot"), API_VERSION, uid=uid["uid"])
+    gone = await waiting
+    assert isinstance(gone, Gone)
+    assert gone.body == stored
