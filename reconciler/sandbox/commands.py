@@ -29,6 +29,7 @@ from reconciler.sandbox.traffic_commands import fault, send
 
 DEFAULT_NAME = "default"
 GATEWAY = "gateway"
+AUTHORIZE = "authorize"
 
 _name_option = click.option(
     "--name", default=DEFAULT_NAME, show_default=True, help="Which sandbox; several can run."
@@ -52,17 +53,19 @@ sandbox_group.add_command(fault)
 @click.option(
     "--with",
     "extras",
-    type=click.Choice([GATEWAY]),
+    type=click.Choice([GATEWAY, AUTHORIZE]),
     multiple=True,
-    help="gateway: requests reach a model server for every pod, through a Gateway.",
+    help="gateway: requests reach a model server for every pod, through a Gateway. "
+    "authorize: it asks who may first.",
 )
 def up(name: str, nodes: int, extras: tuple[str, ...]) -> None:
     """Start a sandbox that stays until `down`. The first time, its programs are built."""
-    gateway = GATEWAY in extras
+    authorize = AUTHORIZE in extras
+    gateway = authorize or GATEWAY in extras
     root = sandboxes_directory(os.environ)
     for description in detached.list_sandboxes(root).ready:
         if description.name == name:
-            _require_gateway(description, wanted=gateway)
+            _require(description, gateway=gateway, authorize=authorize)
             click.echo(f"{name} is already running")
             _explain(description)
             return
@@ -72,7 +75,13 @@ def up(name: str, nodes: int, extras: tuple[str, ...]) -> None:
         names = artefacts(Components.FULL, gateway_api=True, gateway=gateway)
         binaries = locate(names, BinarySettings.from_environment(os.environ), progress=progress)
         with ControlPlane(
-            binaries, nodes=nodes, gateway=gateway, name=name, root=root, progress=progress
+            binaries,
+            nodes=nodes,
+            gateway=gateway,
+            authorize=authorize,
+            name=name,
+            root=root,
+            progress=progress,
         ) as plane:
             description = detached.detach(plane, nodes=nodes)
     _explain(description)
@@ -106,10 +115,14 @@ def env(name: str) -> None:
     click.echo(f"export KUBECONFIG={shlex.quote(description.kubeconfig)}")
 
 
-def _require_gateway(description: Description, *, wanted: bool) -> None:
-    if wanted and not description.gateway:
+def _require(description: Description, *, gateway: bool, authorize: bool) -> None:
+    lacking = {
+        "a gateway": gateway and not description.gateway,
+        "an authorizer": authorize and not description.audience,
+    }
+    for what in (name for name, lacks in lacking.items() if lacks):
         raise SandboxError(
-            f"sandbox {description.name!r} is running without a gateway",
+            f"sandbox {description.name!r} is running without {what}",
             hint="stop it first, or choose another --name",
         )
 
@@ -119,6 +132,8 @@ def _explain(description: Description) -> None:
     click.echo(f"API server  {description.server}")
     if description.gateway:
         click.echo(f"gateway     {description.gateway}")
+    if description.audience:
+        click.echo(f"tokens for  {description.audience}, which is its authorizer.namespace as well")
     click.echo(f"kubeconfig  {description.kubeconfig}")
     click.echo(f'use it      eval "$(fairlead sandbox env{option})"')
     click.echo(f"stop it     fairlead sandbox down{option}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 ETCD = "etcd"
 API_SERVER = "kube-apiserver"
@@ -19,6 +20,7 @@ KWOK = "kwok"
 CONTOUR = "contour"
 ENVOY = "envoy"
 MODEL_SERVERS = "model-servers"
+AUTHORIZER = "authorizer"
 
 ETCD_SOCKET = "etcd:2379"
 """etcd insists on the form host:port even for a file name. A socket in a private directory needs
@@ -26,11 +28,26 @@ no port and no certificates, and nobody else can go around the API server's acce
 
 AUTHENTICATION = "authentication.yaml"
 """Whose tokens the API server takes, where it is told."""
+AUDIT_POLICY = "audit-policy.json"
+REFUSED_LOG = "logs/refused.log"
+"""Requests by nobody whom the API server knows, such as with a token that is not for it. What those
+do whom it knows is not written: nobody here reads it, and every request would pay for it."""
+REFUSED_ONLY = """\
+{"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": [
+  {"level": "None", "userGroups": ["system:authenticated", "system:unauthenticated"]},
+  {"level": "Metadata"}
+]}
+"""
 ADMIN = "admin"
 SERVICE_RANGE = "10.96.0.0/16"
 FIRST_SERVICE_ADDRESS = "10.96.0.1"
 POD_RANGE = "10.77.0.1/16"
 NODE_ADDRESS = "10.77.0.1"
+FIRST_POD = "10.77.0.2/16"
+GATEWAY_ADDRESS = "10.77.255.2"
+"""From which the gateway connects to pods. Pods get theirs from the other end of the range."""
+AUTHORIZER_ADDRESS = "10.77.255.3"
+GATEWAY_NAMESPACE = "gateway-system"
 
 
 class Components(enum.Enum):
@@ -57,7 +74,12 @@ IDENTITIES: Mapping[str, Identity] = {
     KWOK: Identity("fairlead:kwok", ("system:masters",)),
     CONTOUR: Identity("fairlead:contour", ("system:masters",)),
     MODEL_SERVERS: Identity("fairlead:model-servers", ("system:masters",)),
+    AUTHORIZER: Identity("fairlead:authorizer"),
 }
+
+
+def write_audit_policy(directory: Path) -> None:
+    (directory / AUDIT_POLICY).write_text(REFUSED_ONLY)
 
 
 def arguments(component: str, *, port: int, authentication: bool = False) -> Sequence[str]:
@@ -91,6 +113,8 @@ def _api_server(port: int) -> tuple[str, ...]:
         # An endpoint may not be a loopback address, and no pod here could reach one.
         "--endpoint-reconciler-type=none",
         "--allow-privileged=true",
+        f"--audit-policy-file={AUDIT_POLICY}",
+        f"--audit-log-path={REFUSED_LOG}",
         # The defaults, 400 and 200, are for a server that others share.
         "--max-requests-inflight=2000",
         "--max-mutating-requests-inflight=1000",
@@ -143,7 +167,7 @@ _OTHERS: Mapping[str, tuple[str, ...]] = {
     KWOK: (
         f"--kubeconfig={KWOK}.kubeconfig",
         "--manage-all-nodes=true",
-        f"--cidr={POD_RANGE}",
+        f"--cidr={FIRST_POD}",
         f"--node-ip={NODE_ADDRESS}",
         "--node-lease-duration-seconds=40",
         "--v=WARN",

@@ -19,13 +19,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from reconciler.sandbox import bootstrap, data_plane
+from reconciler.sandbox import authorizer, bootstrap, data_plane
 from reconciler.sandbox.binaries import Binaries
 from reconciler.sandbox.certificates import Authority, SigningKey
 from reconciler.sandbox.components import (
     ADMIN,
     API_SERVER,
     AUTHENTICATION,
+    AUTHORIZER,
     CONTOUR,
     ENVOY,
     ETCD,
@@ -36,6 +37,7 @@ from reconciler.sandbox.components import (
     MODEL_SERVERS,
     Components,
     arguments,
+    write_audit_policy,
 )
 from reconciler.sandbox.directories import Claim, claim, running
 from reconciler.sandbox.errors import ComponentFailed, tail
@@ -75,6 +77,7 @@ class ControlPlane:
         nodes: int = 3,
         gateway_api: bool = True,
         gateway: bool = False,
+        authorize: bool = False,
         authentication: str = "",
         name: str = "",
         root: Path | None = None,
@@ -83,9 +86,11 @@ class ControlPlane:
         """Nothing runs yet. Without a name it gets one that nobody else has.
 
         With a gateway, the programs run in a network of their own, where a model server answers
-        for every pod, and the gateway routes to them. `authentication` is the content of an
-        AuthenticationConfiguration, for whose tokens the API server takes.
+        for every pod, and the gateway routes to them; to `authorize`, it asks an authorizer first.
+        `authentication` is the content of an AuthenticationConfiguration, for whose tokens the API
+        server takes.
         """
+        assert gateway or not authorize, "it is the gateway that asks"
         assert not gateway or (gateway_api and components is Components.FULL), "it needs all"
         self.name = name or f"unnamed-{secrets.token_hex(6)}"
         self.seconds_to_ready = 0.0
@@ -94,6 +99,7 @@ class ControlPlane:
         self._nodes = nodes if components is Components.FULL else 0
         self._gateway_api = gateway_api
         self._gateway = gateway
+        self._authorize = authorize
         self._authentication = authentication
         self._root = root or sandboxes_directory(os.environ)
         self._progress = progress or Silent()
@@ -128,6 +134,11 @@ class ControlPlane:
     def gateway_address(self) -> str:
         """The URL at which the Gateway answers on this machine; empty without one."""
         return f"http://127.0.0.1:{self._gateway_port_number}" if self._gateway else ""
+
+    @property
+    def audience(self) -> str:
+        """For whom tokens have to be; empty where the gateway asks nobody."""
+        return authorizer.AUDIENCE if self._authorize else ""
 
     @property
     def kubeconfig(self) -> Path:
@@ -217,6 +228,19 @@ class ControlPlane:
         self.stop_api_server(graceful=graceful)
         self.start_api_server()
 
+    def authorize(self, *, wanted: bool = True) -> None:
+        """From now on the gateway asks an authorizer, or no longer. It takes a second or two."""
+        assert self._gateway, "it is the gateway that asks"
+        if wanted == self._authorize:
+            return
+        self._authorize = wanted
+        if wanted:
+            self._start_authorizer(self._client())
+        self._supervisor.stop(CONTOUR, graceful=False)
+        self._start_contour()
+        if not wanted:
+            self._supervisor.stop(AUTHORIZER, graceful=True)
+
     def authenticate(self, configuration: str) -> None:
         """Replace the AuthenticationConfiguration; the API server takes it up by itself."""
         assert self._authentication, "it was started without one"
@@ -247,6 +271,7 @@ class ControlPlane:
 
     def _write_credentials(self) -> None:
         self._pki.mkdir()
+        write_audit_policy(self.directory)
         authority = Authority.create(f"fairlead sandbox {self.name}")
         authority.credential.write(self._pki, "ca")
         SigningKey.create().write(self._pki, "service-accounts")
@@ -307,13 +332,24 @@ class ControlPlane:
         self._supervisor.start(data_plane.RELAY, command, descriptors=list(inside))
 
     def _start_data_plane(self, client: bootstrap.ApiClient) -> None:
-        contour, envoy = self._binaries[CONTOUR], self._binaries[ENVOY]
-        data_plane.configure(self.directory, contour)
+        data_plane.configure_envoy(self.directory, self._binaries[CONTOUR])
         data_plane.create_gateway(client)
-        self._supervisor.start(CONTOUR, [str(contour), *data_plane.contour_arguments()])
-        self._supervisor.start(ENVOY, [str(envoy), *data_plane.envoy_arguments()])
+        if self._authorize:
+            self._start_authorizer(client)
+        self._start_contour()
+        self._supervisor.start(ENVOY, [str(self._binaries[ENVOY]), *data_plane.envoy_arguments()])
         self._supervisor.start(MODEL_SERVERS, data_plane.model_servers_command(self.server))
         self._wait_for("the gateway", lambda: data_plane.is_gateway_programmed(client))
+
+    def _start_authorizer(self, client: bootstrap.ApiClient) -> None:
+        authorizer.create_authorizer(client)
+        self._supervisor.start(AUTHORIZER, authorizer.authorizer_command(self.name))
+
+    def _start_contour(self) -> None:
+        asking = authorizer.CONTOUR_CONFIGURATION if self._authorize else {}
+        data_plane.configure_contour(self.directory, asking)
+        contour = str(self._binaries[CONTOUR])
+        self._supervisor.start(CONTOUR, [contour, *data_plane.contour_arguments()])
 
     def _create_definitions(
         self, pool: ThreadPoolExecutor, client: bootstrap.ApiClient

@@ -16,14 +16,19 @@ from pathlib import Path
 
 from reconciler.core.manifests import JsonObject
 from reconciler.sandbox.bootstrap import ApiClient, has_condition
-from reconciler.sandbox.components import CONTOUR, MODEL_SERVERS, NODE_ADDRESS
+from reconciler.sandbox.components import (
+    CONTOUR,
+    GATEWAY_ADDRESS,
+    GATEWAY_NAMESPACE,
+    MODEL_SERVERS,
+    NODE_ADDRESS,
+)
 from reconciler.sandbox.errors import ComponentFailed
 
 RELAY = "relay"
 RELAY_SCRIPT = Path(__file__).with_name("relay.py")
 POD_STAGES = Path(__file__).with_name("pod-stages.yaml")
 
-GATEWAY_NAMESPACE = "gateway-system"
 GATEWAY_NAME = "models"
 GATEWAY_CLASS = "contour"
 GATEWAY_PORT = 8080
@@ -37,13 +42,18 @@ GATEWAY_API = "/apis/gateway.networking.k8s.io/v1"
 GATEWAYS = f"{GATEWAY_API}/namespaces/{GATEWAY_NAMESPACE}/gateways"
 
 
-def configure(directory: Path, contour: Path) -> None:
-    """Writes the files that Contour and Envoy read. Raises ComponentFailed."""
-    configuration = {
+def configure_contour(directory: Path, more: JsonObject) -> None:
+    """Writes the file that Contour reads; `more` is how it asks an authorizer, if it does."""
+    configuration: JsonObject = {
         "gateway": {"gatewayRef": {"namespace": GATEWAY_NAMESPACE, "name": GATEWAY_NAME}},
         "accesslog-level": "disabled",
+        **more,
     }
     (directory / CONFIGURATION).write_text(json.dumps(configuration))
+
+
+def configure_envoy(directory: Path, contour: Path) -> None:
+    """Writes the file that Envoy reads. Raises ComponentFailed."""
     bootstrap = subprocess.run(
         [
             contour,
@@ -60,6 +70,11 @@ def configure(directory: Path, contour: Path) -> None:
     )
     if bootstrap.returncode != 0:
         raise ComponentFailed(CONTOUR, "wrote no configuration", log_tail=bootstrap.stderr)
+    written: JsonObject = json.loads((directory / ENVOY_BOOTSTRAP).read_text())
+    # As a pod of its own would: by its address network policies know it.
+    source: JsonObject = {"source_address": {"address": GATEWAY_ADDRESS, "port_value": 0}}
+    written["cluster_manager"] = {"upstream_bind_config": source}
+    (directory / ENVOY_BOOTSTRAP).write_text(json.dumps(written))
 
 
 def contour_arguments() -> tuple[str, ...]:

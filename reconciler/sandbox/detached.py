@@ -33,6 +33,8 @@ class Description:
     """Seconds since the epoch."""
     gateway: str = ""
     """Its URL; empty without one."""
+    audience: str = ""
+    """For whom tokens have to be; empty where the gateway asks nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ def detach(plane: ControlPlane, *, nodes: int) -> Description:
         nodes=nodes,
         started_at=time.time(),
         gateway=plane.gateway_address,
+        audience=plane.audience,
     )
     path = SandboxPaths(plane.directory.parent, plane.name).description
     path.with_suffix(".partial").write_text(json.dumps(asdict(description)))

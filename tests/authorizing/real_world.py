@@ -29,6 +29,7 @@ from reconciler.core.authorizing.tools import tool_digest
 from reconciler.core.identifiers import ClusterName
 from reconciler.core.manifests import REPOSITORY_LABEL, JsonObject
 from reconciler.core.rendering.gateway_authorization import (
+    BUFFERED_BYTES,
     external_authorization,
     external_authorization_over_grpc,
 )
@@ -242,6 +243,7 @@ def bootstrap(port: int, upstream: int, authorizer: int, *, grpc: bool) -> JsonO
         ],
     }
     listener: JsonObject = {
+        "per_connection_buffer_limit_bytes": BUFFERED_BYTES,
         "address": {"socket_address": {"address": "127.0.0.1", "port_value": port}},
         "filter_chains": [
             {

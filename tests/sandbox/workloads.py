@@ -9,7 +9,8 @@ from kubernetes import client, config
 
 from reconciler.core.rendering.release import MODEL_LABEL, ROLLOUT_LABEL, VERSION_LABEL
 from reconciler.sandbox import ControlPlane
-from reconciler.sandbox.data_plane import GATEWAY_NAME, GATEWAY_NAMESPACE
+from reconciler.sandbox.components import GATEWAY_NAMESPACE
+from reconciler.sandbox.data_plane import GATEWAY_NAME
 
 from .waiting import wait_until
 

@@ -9,7 +9,6 @@ import argparse
 import asyncio
 from pathlib import Path
 
-from reconciler.sandbox.model_servers.fleet import Fleet
 from reconciler.sandbox.model_servers.pods import follow_pods
 
 
@@ -20,7 +19,7 @@ def main() -> None:
     arguments.add_argument("--pki", type=Path, required=True)
     arguments.add_argument("--user", required=True)
     options = arguments.parse_args()
-    asyncio.run(follow_pods(options.server, pki=options.pki, user=options.user, fleet=Fleet()))
+    asyncio.run(follow_pods(options.server, pki=options.pki, user=options.user))
 
 
 if __name__ == "__main__":

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from reconciler.core.access.connections import Endpoint
+from reconciler.sandbox.model_servers.doorkeeper import Admits, Entrance
 from reconciler.sandbox.model_servers.replica import Replica, ReplicaIdentity
 
 FINISHING_SECONDS = 30.0
@@ -30,23 +32,32 @@ class ServedPod:
     fault: str
     drain_seconds: float
     """How long it is still asked after it was told to stop."""
+    endpoint: Endpoint = field(default_factory=Endpoint)
+    """As network policies see it."""
 
 
 class _Listener:
     """One address and port of a pod."""
 
-    def __init__(self, replica: Replica, *, pod: ServedPod, port: int) -> None:
+    def __init__(self, replica: Replica, *, pod: ServedPod, port: int, admits: Admits) -> None:
         self.replica = replica
         self.pod = pod
         self.port = port
+        self._admits = admits
         self._http = web.Server(replica.respond)
         self._listening: asyncio.Server | None = None
 
     async def open(self) -> None:
         loop = asyncio.get_running_loop()
         self._listening = await loop.create_server(
-            self._http, self.pod.address, self.port, backlog=512
+            lambda: Entrance(self._is_admitted, self._http),
+            self.pod.address,
+            self.port,
+            backlog=512,
         )
+
+    async def _is_admitted(self, address: str) -> bool:
+        return await self._admits(self.pod.endpoint, address, self.port)
 
     def close(self) -> None:
         """From here on another may listen there."""
@@ -57,10 +68,18 @@ class _Listener:
         await self._http.shutdown(FINISHING_SECONDS)
 
 
-class Fleet:
-    """All replicas. `serve` and `retire` are told of pods by whoever watches them."""
+async def _everybody(_pod: Endpoint, _address: str, _port: int) -> bool:
+    return True
 
-    def __init__(self) -> None:
+
+class Fleet:
+    """All replicas. `serve` and `retire` are told of pods by whoever watches them.
+
+    `admits` says who may connect to them.
+    """
+
+    def __init__(self, admits: Admits = _everybody) -> None:
+        self._admits = admits
         self._listeners: dict[tuple[str, int], _Listener] = {}
         self._replicas: dict[str, Replica] = {}
         self._ending: set[asyncio.Task[None]] = set()
@@ -88,7 +107,7 @@ class Fleet:
             return True
         if former is not None:
             self._stop(place, former)
-        listener = _Listener(replica, pod=pod, port=port)
+        listener = _Listener(replica, pod=pod, port=port, admits=self._admits)
         try:
             await listener.open()
         except OSError as error:

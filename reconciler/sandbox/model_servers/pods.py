@@ -18,6 +18,7 @@ import aiohttp
 import orjson
 
 from reconciler.core.rendering.release import MODEL_LABEL, VERSION_LABEL
+from reconciler.sandbox.model_servers.doorkeeper import Doorkeeper, endpoint_of
 from reconciler.sandbox.model_servers.faults import ANNOTATION, VARIABLE
 from reconciler.sandbox.model_servers.fleet import Fleet, ServedPod
 from reconciler.sandbox.model_servers.replica import ReplicaIdentity
@@ -31,8 +32,8 @@ LONGEST_LINE = 2**22
 STRATEGIC_MERGE = "application/strategic-merge-patch+json"
 
 
-async def follow_pods(server: str, *, pki: Path, user: str, fleet: Fleet) -> None:
-    """Until it is cancelled."""
+async def follow_pods(server: str, *, pki: Path, user: str) -> None:
+    """Serves them until it is cancelled."""
     tls = ssl.create_default_context(cafile=str(pki / "ca.crt"))
     tls.load_cert_chain(pki / f"{user}.crt", pki / f"{user}.key")
     connector = aiohttp.TCPConnector(ssl=tls)
@@ -43,7 +44,7 @@ async def follow_pods(server: str, *, pki: Path, user: str, fleet: Fleet) -> Non
         ) as session,
         asyncio.TaskGroup() as told,
     ):
-        follower = _Follower(session, fleet, told)
+        follower = _Follower(session, Fleet(Doorkeeper(session).admits), told)
         while True:
             try:
                 await follower.watch(await follower.list())
@@ -150,6 +151,7 @@ def served_pod(pod: dict[str, Any]) -> ServedPod | None:
         ports=tuple(port["containerPort"] for one in containers for port in one.get("ports", ())),
         fault=_fault(metadata.get("annotations") or {}, containers),
         drain_seconds=max(map(_drain_seconds, containers)),
+        endpoint=endpoint_of(pod),
     )
 
 
