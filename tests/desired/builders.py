@@ -10,6 +10,7 @@ from reconciler.core.compiling import Compilation, blobs_to_read, compile_commit
 from reconciler.core.identifiers import BlobId, CommitSha, DocumentPath
 from reconciler.core.kinds.repository import RepositorySpec
 from reconciler.core.problems import Problem
+from reconciler.core.secret_versions import NO_BOOK, PinBook
 
 FILE = 0o100644
 LINK = 0o120000
@@ -165,6 +166,7 @@ def compile_tree(
     previous: Compilation | None = None,
     rules: RepositorySpec | None = None,
     modes: Mapping[str, int] | None = None,
+    pins: PinBook = NO_BOOK,
 ) -> tuple[Compilation | None, tuple[Problem, ...]]:
     """Compile as the daemon does: only the blobs that are asked for can be read."""
     change = difference(before or {}, tree, modes or {})
@@ -174,10 +176,14 @@ def compile_tree(
         for identifier in wanted:
             content = stored[identifier]
             contents[identifier] = content.encode() if isinstance(content, str) else content
-    return compile_commit(commit_of(tree), change, contents, previous=previous, rules=rules)
+    return compile_commit(
+        commit_of(tree), change, contents, previous=previous, rules=rules, pins=pins
+    )
 
 
-def compiled(tree: Tree, **options: Compilation | Tree | RepositorySpec | None) -> Compilation:
+def compiled(
+    tree: Tree, **options: Compilation | Tree | RepositorySpec | PinBook | None
+) -> Compilation:
     """The compilation of a tree that must be valid."""
     compilation, problems = compile_tree(tree, **options)  # type: ignore[arg-type]
     assert compilation is not None, problems
