@@ -24,7 +24,7 @@ from tests.access.real import (
     scope,
     tree_of,
 )
-from tests.desired.builders import DIGEST
+from tests.desired.builders import CLUSTERS, DIGEST
 
 WRITER = "[{resources: [deployments], verbs: [get, create, patch, delete], namespaces: [team-*]}]"
 RESTRICTED = "[{labels: {tier: restricted}, actions: [promote]}]"
@@ -160,6 +160,41 @@ async def test_an_agents_tokens_are_short_and_for_one_audience(
         (720, ["https://kubernetes.default.svc"], "one audience"),
     ):
         assert words in await token(cluster, agent, seconds, *audiences)
+
+
+READING = """\
+spec: {secretDelivery: {vault: {method: agent, store: vault-main}}}
+---
+apiVersion: fairlead.dev/v1alpha1
+kind: Cluster
+metadata: {name: vault-main, labels: {fleet: acme}}
+spec: {vault: {}}
+---
+"""
+
+
+async def test_an_agent_that_reads_a_store_has_tokens_for_it_as_well(
+    cluster: KubernetesCluster, names: Names
+) -> None:
+    agent = names.agent("bot")
+    reading = scope(agent, "[]").replace("  token:", '  secrets: ["vault:kv/eval/*"]\n  token:')
+    tree = tree_of(names, reading)
+    clusters = CLUSTERS.replace("---\n", READING, 1)
+    await put(cluster, {**tree, "clusters.yaml": clusters})
+    for _ in range(PATIENCE):
+        if await token(cluster, agent, 900, "models"):
+            break
+        await asyncio.sleep(0.05)
+    for seconds in (600, 900):
+        assert not await token(cluster, agent, seconds, "vault")
+    assert not await token(cluster, agent, 720, "models")
+    for asked, audiences, words in (
+        (901, ["vault"], "no longer than its scope says"),
+        (900, ["models"], "no longer than its scope says"),
+        (600, ["vault", "models"], "one audience"),
+        (600, ["other"], "one audience"),
+    ):
+        assert words in await token(cluster, agent, asked, *audiences)
 
 
 async def test_an_agents_home_is_accepted_with_its_limits(
