@@ -1,7 +1,8 @@
-"""The paths of Vault's HTTP API that the adapter asks for, in memory, with every request kept.
+"""The paths of Vault's HTTP API that the adapters ask for, in memory, with every request kept.
 
 It has the manners that were seen of a real server: policies in any text, roles with null for empty
-lists, 404 without data, and 204 for what was written.
+lists, 404 without data, and 204 for what was written. Whatever is written below `kv/data` is a new
+version of a secret, whose metadata is below `kv/metadata`; values are not kept.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ class MemoryVault:
 
     def __init__(self) -> None:
         self.contents: dict[str, dict[str, Any]] = {}
+        self.versions: dict[str, list[dict[str, Any]]] = {}
         self.requests: list[tuple[str, str]] = []
         self.capabilities: dict[str, list[str]] = {}
         self.sealed = False
@@ -34,6 +36,8 @@ class MemoryVault:
         if path == "sys/capabilities-self":
             paths = {name: self.capabilities.get(name, ["deny"]) for name in body["paths"]}
             return 200, {"data": paths}
+        if path.startswith("kv/"):
+            return self._key_value(verb, path)
         if verb == "LIST":
             keys = [n.removeprefix(f"{path}/") for n in self.contents if n.startswith(f"{path}/")]
             return (200, {"data": {"keys": sorted(keys)}}) if keys else (404, {"errors": []})
@@ -45,6 +49,20 @@ class MemoryVault:
             return (200, {"data": found}) if found else (404, {"errors": []})
         self.contents[path] = {key: value or None for key, value in body.items()}
         return 204, None
+
+    def _key_value(self, verb: str, path: str) -> tuple[int, Any]:
+        _, part, name = path.split("/", 2)
+        versions = self.versions.setdefault(name, [])
+        if verb == "POST":
+            versions.append({"deletion_time": "", "destroyed": False})
+            return 200, {"data": {"version": len(versions)}}
+        if verb == "DELETE":
+            versions[-1]["deletion_time"] = "2026-01-01T00:00:00.123456789Z"
+            return 204, None
+        if part != "metadata" or not versions:
+            return 404, {"errors": []}
+        numbered = {str(number): one for number, one in enumerate(versions, 1)}
+        return 200, {"data": {"current_version": len(versions), "versions": numbered}}
 
 
 @contextmanager
