@@ -26,7 +26,7 @@ from reconciler.core.policy import Policy
 from reconciler.core.problems import Problem
 from reconciler.core.rendering.release import Release, rollout_unit
 from reconciler.core.rendering.runtimes import RUNTIMES, render
-from reconciler.core.rendering.secret_readers import Delivery
+from reconciler.core.rendering.secret_readers import Delivery, delivery_in
 from reconciler.core.rollouts.loadables import Sort
 from reconciler.core.rollouts.placing import gradual
 from reconciler.core.secret_versions import PinBook, PinsByStore, pins_in
@@ -54,11 +54,7 @@ class Environment:
 
     def delivery(self, cluster: ClusterName) -> Delivery:
         """How secrets come to workloads in that cluster."""
-        declared = self.estate.clusters[cluster].spec.secret_delivery
-        declared = declared or self.defaults.secret_delivery
-        named = declared.vault.store if declared and declared.vault else ""
-        store = self.estate.clusters.get(ClusterName(named))
-        return Delivery(declared, store.spec.vault if store else None)
+        return delivery_in(cluster, self.estate.clusters, self.defaults)
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,10 @@ COMMANDS: Mapping[str, Command] = {
         "See who may do what, and how it is enforced.",
         "reconciler.wiring.access:access_tools",
     ),
+    "secrets": Command(
+        "reconciler.surfaces.secrets_commands:secrets_group",
+        "See what readers of secrets need in their stores.",
+    ),
     "audit": Command(
         "reconciler.surfaces.audit_commands:audit_group",
         "Read, prove and verify the audit log.",

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from reconciler.core.identifiers import ClusterName
+from reconciler.core.kinds import Cluster
 from reconciler.core.kinds.references import SecretReference
+from reconciler.core.kinds.repository import Defaults
 from reconciler.core.kinds.secret_delivery import AwsDelivery, SecretDelivery, VaultStore
 from reconciler.core.kinds.serving import Secret
 from reconciler.core.manifests import JsonObject, bounded_name
@@ -54,6 +56,16 @@ class Delivery:
 
 
 NO_DELIVERY: Final = Delivery()
+
+
+def delivery_in(
+    cluster: ClusterName, clusters: Mapping[ClusterName, Cluster], defaults: Defaults
+) -> Delivery:
+    """How secrets come to workloads in that cluster, by its own word or by the repository's."""
+    declared = clusters[cluster].spec.secret_delivery or defaults.secret_delivery
+    named = declared.vault.store if declared and declared.vault else ""
+    store = clusters.get(ClusterName(named))
+    return Delivery(declared, store.spec.vault if store else None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,24 +72,24 @@ def aws_role_arn(identity: str, delivery: AwsDelivery) -> str:
     return f"arn:{_partition(delivery)}:iam::{delivery.account}:role/{aws_role(identity)}"
 
 
-def aws_policy(paths: Iterable[str], delivery: AwsDelivery) -> JsonObject:
-    """The policy document of that role. Secrets Manager adds six characters to every name."""
+def aws_names(paths: Iterable[str], delivery: AwsDelivery) -> set[str]:
+    """The names of the secrets. Secrets Manager adds a hyphen and six characters to every one."""
     start = f"arn:{_partition(delivery)}:secretsmanager:{delivery.region}:{delivery.account}:secret"
-    arns = [path if path.startswith("arn:") else f"{start}:{_any_suffix(path)}" for path in paths]
+    return {path if path.startswith("arn:") else f"{start}:{path}-??????" for path in paths}
+
+
+def aws_policy(names: Iterable[str]) -> JsonObject:
+    """The policy document of a role that reads these secrets."""
     return {
         "Version": "2012-10-17",
         "Statement": [
             {
                 "Effect": "Allow",
                 "Action": ["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"],
-                "Resource": cast("list[JsonValue]", sorted(set(arns))),
+                "Resource": cast("list[JsonValue]", sorted(set(names))),
             }
         ],
     }
-
-
-def _any_suffix(path: str) -> str:
-    return path if path.endswith("*") else f"{path}-??????"
 
 
 def _partition(delivery: AwsDelivery) -> str:
