@@ -15,25 +15,22 @@ import structlog
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 
-from reconciler.approval_ports import Approvals
-from reconciler.core.authorship import People
 from reconciler.core.errors import Transient
 from reconciler.core.identifiers import ClusterName, CommitSha, short
 from reconciler.core.ledger import Standing
 from reconciler.core.pacing import Pace
+from reconciler.engine.advising import NOBODY, Advisers
 from reconciler.engine.books import Books
 from reconciler.engine.concurrency import together
 from reconciler.engine.correcting import Correctors
 from reconciler.engine.executing import Superseded
 from reconciler.engine.following import RETRY_SECONDS, BranchFollower, backoff
-from reconciler.engine.guarding import RightsReview
 from reconciler.engine.leading import Leader
 from reconciler.engine.performing import Context, Performer
 from reconciler.engine.reconciling import Reconciler
 from reconciler.engine.rollout_loops import Instruments, RolloutLoops, Surroundings
 from reconciler.engine.sessions import ClusterSession
 from reconciler.ports import Clock, Cluster, Lease, Repository, StateStore
-from reconciler.secret_ports import SecretStores
 
 log = structlog.get_logger()
 tracer = trace.get_tracer("fairlead")
@@ -70,17 +67,9 @@ class Engine:
         context: Context,
         poll_seconds: float,
         instruments: Instruments | None = None,
-        review: RightsReview | None = None,
-        approvals: Approvals | None = None,
-        people: People | None = None,
-        stores: SecretStores | None = None,
+        advisers: Advisers = NOBODY,
     ) -> None:
-        """Without `instruments` nothing is measured: every version gets its traffic at once.
-
-        Without a `review` nobody looks at the daemon's own rights in single namespaces, without
-        `approvals` nobody can have approved a commit that needs it, without an `attributor` the
-        daemon writes everything as itself, and without `stores` no version of a secret is pinned.
-        """
+        """Without `instruments` nothing is measured: every version gets its traffic at once."""
         self.books = books
         self._clock = clock
         self._context = context
@@ -101,10 +90,7 @@ class Engine:
             books=books,
             clock=clock,
             context=context,
-            review=review,
-            approvals=approvals,
-            people=people,
-            stores=stores,
+            advisers=advisers,
             gradual=instruments is not None,
         )
         around = Surroundings(self.reconciler, self.leader, repository, books, clock, context)

@@ -15,8 +15,6 @@ from dataclasses import replace
 import structlog
 from opentelemetry import trace
 
-from reconciler.approval_ports import Approvals
-from reconciler.core.authorship import People
 from reconciler.core.desired import DesiredState, Unit
 from reconciler.core.errors import (
     Corrupt,
@@ -39,6 +37,7 @@ from reconciler.core.plans import Plan, WaitReason
 from reconciler.core.problems import Problem
 from reconciler.core.restoring import is_as_settled
 from reconciler.core.rollouts.courses import Course
+from reconciler.engine.advising import NOBODY, Advisers
 from reconciler.engine.approving import Approver
 from reconciler.engine.attributing import Attributor
 from reconciler.engine.books import Books
@@ -48,7 +47,6 @@ from reconciler.engine.drafting import Drafts
 from reconciler.engine.executing import Executor, Group, Superseded
 from reconciler.engine.fetching import Compiled, Compiler, Invalid, verify_history
 from reconciler.engine.grouping import groups_of
-from reconciler.engine.guarding import RightsReview
 from reconciler.engine.leading import Leader
 from reconciler.engine.performing import Context
 from reconciler.engine.pinning import Pinning, Undecided
@@ -57,7 +55,6 @@ from reconciler.engine.recovering import Recovery
 from reconciler.engine.settling import SettledUnits
 from reconciler.engine.viewing import views_of
 from reconciler.ports import Clock, Repository
-from reconciler.secret_ports import SecretStores
 
 log = structlog.get_logger()
 tracer = trace.get_tracer("fairlead")
@@ -77,17 +74,12 @@ class Reconciler:
         books: Books,
         clock: Clock,
         context: Context,
-        review: RightsReview | None = None,
-        approvals: Approvals | None = None,
-        stores: SecretStores | None = None,
-        people: People | None = None,
+        advisers: Advisers = NOBODY,
         gradual: bool = False,
     ) -> None:
-        """Without a `review` nobody looks at the daemon's own rights, without `approvals` nobody
-        can have approved what needs it, and without `people` it writes everything as itself."""
         self._repository = repository
-        self._review = review
-        self.pinning = Pinning(books, clock, stores or SecretStores())
+        self._review = advisers.review
+        self.pinning = Pinning(books, clock, advisers.stores)
         self._compiler = Compiler(repository, self.pinning.book)
         self._recovery = Recovery(repository, books, self._compiler)
         self._leader = leader
@@ -98,10 +90,13 @@ class Reconciler:
         self._settled = SettledUnits(repository, books)
         self._decisions = Decisions(books, clock, context)
         compiler = Compiler(repository, self.pinning.book)
+        people = advisers.people
         attributor = Attributor(repository, people, compiler) if people else None
         self._drafts = Drafts(leader, books, self._decisions, attributor)
         self.positions = Positions(books, clock, gradual=gradual)
-        self.approver = Approver(repository, self._compiler, approvals, self.positions, clock)
+        self.approver = Approver(
+            repository, self._compiler, advisers.approvals, self.positions, clock
+        )
         self.accepted: DesiredState | None = None
         self.course: Course | None = None
         """What the last pass was to make true."""

@@ -19,6 +19,7 @@ from prometheus_client import disable_created_metrics
 from reconciler.adapters.memory_arenas import share_one_arena
 from reconciler.approval_ports import Approvals
 from reconciler.core.identifiers import ClusterName
+from reconciler.engine.advising import Advisers
 from reconciler.engine.books import Books
 from reconciler.engine.checkpointing import Checkpointer
 from reconciler.engine.driving import Engine
@@ -119,7 +120,7 @@ async def serve(
     make, metrics = factories or PortFactories(), metrics or Metrics()
     clock, backlog = make.clock(), Backlog()
     async with AsyncExitStack() as opened:
-        secret, signer = webhook_secret(settings), make.signer(settings)
+        signer = make.signer(settings)
         listening = opened.enter_context(listening or bound_socket(*settings.listen))
         state = await opened.enter_async_context(make.state(settings))
         anchor = await opened.enter_async_context(make.anchor(settings))
@@ -143,12 +144,19 @@ async def serve(
             stop=stop,
             beside=tuple(part.run for part in (page, reviewer) if part),
         )
-        token = made_status_token(settings) if settings.page.sign_in else ""
-        endpoints = Endpoints(
-            engine, status, metrics, webhook_secret=secret, page=page, status_token=token
-        )
+        endpoints = _endpoints(settings, status, metrics, page)
         endpoints.tell(hint_at(reviewer))
         await daemon.run(endpoints.application(), listening)
+
+
+def _endpoints(
+    settings: Settings, status: EngineStatus, metrics: Metrics, page: Page | None
+) -> Endpoints:
+    secret = webhook_secret(settings)
+    token = made_status_token(settings) if settings.page.sign_in else ""
+    return Endpoints(
+        status.engine, status, metrics, webhook_secret=secret, page=page, status_token=token
+    )
 
 
 async def _page(
@@ -229,10 +237,7 @@ async def _engine(settings: Settings, world: _World, store: StateStore, metrics:
         context=_context(settings),
         poll_seconds=settings.repository.poll.total_seconds(),
         instruments=world.instruments,
-        review=review,
-        people=people,
-        approvals=world.approvals,
-        stores=world.stores,
+        advisers=Advisers(review, world.approvals, people, world.stores),
     )
     return engine
 

@@ -25,11 +25,13 @@ from reconciler.core.audit.records import AuditRecord, Phase
 from reconciler.core.identifiers import ClusterName, CommitSha, ObjectKey, UnitName
 from reconciler.core.ledger import Standing
 from reconciler.core.manifests import JsonObject
+from reconciler.engine.advising import Advisers
 from reconciler.engine.books import Books
 from reconciler.engine.driving import Engine
 from reconciler.engine.performing import Context
 
 REPOSITORY = "acme"
+ADVISERS = ("review", "approvals", "people", "stores")
 
 POLICY = """\
 apiVersion: fairlead.dev/v1alpha1
@@ -193,9 +195,7 @@ class World:
             context=Context(repository=self.repository_name, actor=identity),
             poll_seconds=1.0,
             instruments=replaced.get("instruments"),
-            approvals=replaced.get("approvals"),
-            review=replaced.get("review"),
-            people=replaced.get("people"),
+            advisers=Advisers(**{name: replaced[name] for name in ADVISERS if name in replaced}),
         )
 
     @asynccontextmanager
