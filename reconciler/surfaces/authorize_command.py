@@ -28,6 +28,12 @@ class AuthorizeSettings:
     tool_servers: dict[str, str]
     record_grants: float
     grpc_listen: Address | None = None
+    replica: str = ""
+
+    @property
+    def origin(self) -> str:
+        """The name of its log, which no other has."""
+        return "/".join(filter(None, ("fairlead-authorize", self.cluster, self.replica)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,7 @@ def _servers(
 
 @click.command("authorize")
 @click.option("--cluster", required=True, help="Name of the Cluster document.")
+@click.option("--replica", default="", help="Which of several: part of the name of its log.")
 @click.option("--namespace", required=True, help="Where the ConfigMap fairlead-authorize is.")
 @click.option(
     "--audience", "audiences", required=True, multiple=True, help="For whom tokens must be."
@@ -111,6 +118,7 @@ def authorize_command(
     tools: AuthorizeTools,
     *,
     cluster: str,
+    replica: str,
     namespace: str,
     audiences: tuple[str, ...],
     listen: Address,
@@ -132,5 +140,6 @@ def authorize_command(
             tool_servers=tool_servers,
             record_grants=record_grants / 100,
             grpc_listen=grpc_listen,
+            replica=replica,
         )
     )

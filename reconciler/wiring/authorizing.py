@@ -57,8 +57,7 @@ async def serve_authorizer(
 ) -> None:
     """Run an authorizer until `stop` is set. Raises what makes going on impossible."""
     settings.directory.mkdir(parents=True, exist_ok=True)
-    origin = f"fairlead-authorize/{settings.cluster}"
-    signer = load_signer(settings.directory / "audit.key", name=origin)
+    signer = load_signer(settings.directory / "audit.key", name=settings.origin)
     clock = SystemClock()
     async with AsyncExitStack() as opened:
         listening = opened.enter_context(listening or bound_socket(*settings.listen))

@@ -13,21 +13,30 @@ import yaml
 from reconciler.adapters.clocks import SystemClock
 from reconciler.adapters.cluster_credentials import Kubeconfig
 from reconciler.adapters.cluster_kubernetes import KubernetesCluster
+from reconciler.adapters.reviews_kubernetes import KubernetesReviews
+from reconciler.core.authorizing.rules import RULES_NAME
 from reconciler.core.desired import DesiredState
 from reconciler.core.errors import Forbidden, Invalid
-from reconciler.core.identifiers import ClusterName
+from reconciler.core.identifiers import ClusterName, ObjectKey
 from reconciler.core.kinds import API_GROUP
 from reconciler.core.manifests import Manifest
 from reconciler.core.ordering import Wave, wave_of
+from reconciler.core.rendering.gateway_authorization import (
+    contour_authorization,
+    extension_service,
+)
 from reconciler.core.rights import excessive_rights
 from reconciler.sandbox import Components, ControlPlane
 from reconciler.settings_loading import load_settings
+from reconciler.surfaces.authorize_command import authorize_command
 from reconciler.surfaces.validate_command import valid_state
 from tests.access.real import Case, disagreements
 from tests.conftest import binaries_for
 
 ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "deploy" / "kubernetes"
+GATEWAY = ROOT / "deploy" / "gateway"
+AUTHORIZER = "system:serviceaccount:fairlead-gateway:fairlead-authorize"
 DAEMON = "system:serviceaccount:fairlead-system:fairlead"
 TOO_MUCH = {"*", "escalate", "bind", "impersonate"}
 
@@ -104,7 +113,7 @@ def test_the_settings_are_valid(tmp_path: Path) -> None:
     file.write_text(body["data"]["settings.yaml"])
     settings = load_settings(file, {})
     rules = [rule for role in of_kind("Role") for rule in role["rules"]]
-    (lease,) = (rule for rule in rules if "get" in rule["verbs"])
+    (lease,) = (rule for rule in rules if "update" in rule["verbs"])
     assert lease["resourceNames"] == [f"fairlead-{settings.repository.name}"]
 
 
@@ -184,12 +193,50 @@ async def test_the_daemon_may_write_nowhere_else(daemon: KubernetesCluster) -> N
 async def test_the_pod_passes_the_restricted_level(
     daemon: KubernetesCluster, administrator: KubernetesCluster
 ) -> None:
-    (deployment,) = of_kind("Deployment")
-    template = deployment["spec"]["template"]
-    pod: Any = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {**template["metadata"], "name": "one", "namespace": "fairlead-system"},
-        "spec": template["spec"],
-    }
-    await administrator.apply(pod, dry_run=True)
+    (deployment,), (authorizer,) = of_kind("Deployment"), of_kind("StatefulSet")
+    for workload in (deployment, authorizer):
+        template, namespace = workload["spec"]["template"], workload["metadata"]["namespace"]
+        claims = workload["spec"].get("volumeClaimTemplates", [])
+        claimed = [{"name": claim["metadata"]["name"], "emptyDir": {}} for claim in claims]
+        volumes = [*template["spec"]["volumes"], *claimed]
+        pod: Any = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {**template["metadata"], "name": "one", "namespace": namespace},
+            "spec": {**template["spec"], "volumes": volumes},
+        }
+        await administrator.apply(pod, dry_run=True)
+
+
+async def test_the_authorizer_may_ask_and_read_its_rules_and_nothing_else(
+    plane: ControlPlane, administrator: KubernetesCluster
+) -> None:
+    for body in objects():
+        await administrator.apply(body, dry_run=False)
+    rules = config_map(RULES_NAME, "fairlead-gateway")
+    await administrator.apply(rules, dry_run=False)
+    async for authorizer in connected(plane.kubeconfig_for(AUTHORIZER)):
+        key = ObjectKey("", "ConfigMap", "fairlead-gateway", RULES_NAME)
+        assert await authorizer.get(key, "v1") is not None
+        reviews = KubernetesReviews(authorizer.connection)
+        assert await reviews.caller("nonsense", ("fairlead-gateway",)) is None
+        for other in (config_map("any", "fairlead-gateway"), rules):
+            with pytest.raises(Forbidden):
+                await authorizer.apply(other, dry_run=True)
+        with pytest.raises(Forbidden):
+            await authorizer.get(ObjectKey("", "ConfigMap", "fairlead-gateway", "any"), "v1")
+
+
+def test_the_authorizer_is_started_with_options_that_it_knows() -> None:
+    (workload,) = of_kind("StatefulSet")
+    name, *options = workload["spec"]["template"]["spec"]["containers"][0]["args"]
+    context = authorize_command.make_context(name, options)
+    assert context.params["audiences"] == ("fairlead-gateway",)
+    assert context.params["replica"] == "$(POD_NAME)"
+
+
+def test_contour_is_told_what_we_make_of_it() -> None:
+    service, told = yaml.safe_load_all((GATEWAY / "contour.yaml").read_text())
+    assert service == extension_service("fairlead-gateway")
+    told = yaml.safe_load(told["data"]["contour.yaml"])
+    assert told == contour_authorization("fairlead-gateway")
