@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from reconciler.core.access.subjects import agent_name
+from reconciler.core.access.subjects import READER_UNITS, agent_name
 from reconciler.core.desired import DesiredState
 from reconciler.core.identifiers import UnitName
 from reconciler.core.viewers import Viewer
@@ -59,6 +59,7 @@ class Sight:
         return self.labelled(scope.metadata.labels if scope else {})
 
     def unit(self, name: UnitName) -> bool:
-        if name.startswith(ROLLOUT_UNITS):
-            return self.rollout(name.removeprefix(ROLLOUT_UNITS))
+        for prefix in (ROLLOUT_UNITS, READER_UNITS):
+            if name.startswith(prefix):
+                return self.rollout(name.removeprefix(prefix))
         return self.everything
