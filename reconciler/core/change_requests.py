@@ -154,7 +154,7 @@ class PlanKey:
     """Of Fairlead."""
     clusters: Mapping[ClusterName, Digest] = field(default_factory=dict)
     """What each cluster's part of the plan rests on; absent for a plan that asked no cluster."""
-    tree: TreeId = TreeId("")
+    tree: TreeId | None = None
     """What merging leads to: follows from head and base."""
 
     def moved_to(self, now: PlanKey) -> tuple[str, ...]:

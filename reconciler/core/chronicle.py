@@ -67,7 +67,7 @@ class CommitStory:
     began: datetime
     ended: datetime
     verdict: str = ""
-    """`accepted`, `refused` or `waiting` for approval; empty when the record of it was forgotten."""
+    """`accepted`, `refused` or `waiting` for approval; empty when the record was forgotten."""
     why: str = ""
     plan: Digest | None = None
     actor: str = ""

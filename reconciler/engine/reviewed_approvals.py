@@ -36,10 +36,11 @@ class ReviewedApprovals:
     async def _reviewed(self, trees: AbstractSet[TreeId]) -> AsyncIterator[Approval]:
         for number, record in sorted((await self._store.reviews()).items()):
             for given in record.approvals:
-                if given.plan == record.plan and given.key.tree in trees:
+                tree = given.key.tree
+                if tree is not None and tree in trees and given.plan == record.plan:
                     yield Approval(
                         await self.person(given.author),
-                        given.key.tree,
+                        tree,
                         given.key.base,
                         self._repository,
                         f"review {given.review} of pull request {number} by {given.author}",

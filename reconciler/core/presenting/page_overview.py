@@ -120,10 +120,8 @@ def _verdict(status: Status, starting: tuple[str, ...]) -> tuple[Mark, str]:
         return STARTING, "Starting"
     if status.as_declared:
         return GOOD, "Everything is as declared"
-    if status.refused:
-        return CLUSTERS[ClusterState.REFUSED], f"Commit {short(status.refused)} was refused"
-    if status.held:
-        return CLUSTERS[ClusterState.WAITING], f"Commit {short(status.held)} waits for approval"
+    if stopped := _stopped(status):
+        return stopped
     if stale := states.count(ClusterState.STALE):
         return CLUSTERS[ClusterState.STALE], f"{plural(stale, 'cluster')} cannot be seen"
     if status.fetch_trouble:
@@ -145,6 +143,15 @@ def _verdict(status: Status, starting: tuple[str, ...]) -> tuple[Mark, str]:
     pending = status.pending or status.accepted
     words = f"Commit {short(pending)} is on its way" if pending else "Nothing is in force yet"
     return CLUSTERS[ClusterState.PROGRESSING], words
+
+
+def _stopped(status: Status) -> tuple[Mark, str] | None:
+    """What keeps the newest commit from being in force, if something does."""
+    if status.refused:
+        return CLUSTERS[ClusterState.REFUSED], f"Commit {short(status.refused)} was refused"
+    if status.held:
+        return CLUSTERS[ClusterState.WAITING], f"Commit {short(status.held)} waits for approval"
+    return None
 
 
 def _reasons(status: Status, problems: Sequence[Problem], sight: Sight) -> Iterator[Reason]:
