@@ -36,16 +36,13 @@ from reconciler.core.authorizing.records import (
     traceparent,
 )
 from reconciler.core.authorizing.refusals import Denial, Denied
-from reconciler.core.authorizing.remembering import (
-    ALLOWED_SECONDS,
-    DENIED_SECONDS,
-    Remembered,
-)
+from reconciler.core.authorizing.remembering import ALLOWED_SECONDS, DENIED_SECONDS
 from reconciler.core.authorizing.requests import HttpRequest, ModelCall, ToolCall, call_of
 from reconciler.core.authorizing.rules import Agent
 from reconciler.core.authorizing.usage import Usage
 from reconciler.core.errors import FairleadError
 from reconciler.core.identifiers import ClusterName
+from reconciler.engine.authorizing_answers import Answers
 from reconciler.engine.authorizing_records import DecisionLog
 from reconciler.engine.authorizing_rules import LiveRules
 from reconciler.ports import Clock
@@ -81,9 +78,14 @@ class Authorizer:
     secret: bytes
     entropy: Callable[[int], bytes]
     _usage: Usage = field(default_factory=Usage)
-    _callers: Remembered[bytes, Caller | Denial] = field(default_factory=Remembered)
-    _answers: Remembered[tuple[Caller, Question], bool] = field(default_factory=Remembered)
-    _definitions: Remembered[str, Mapping[str, str]] = field(default_factory=Remembered)
+    _callers: Answers[bytes, Caller | Denial] = field(init=False)
+    _answers: Answers[tuple[Caller, Question], bool] = field(init=False)
+    _definitions: Answers[str, Mapping[str, str]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._callers = Answers(self.clock, _lasting)
+        self._answers = Answers(self.clock, _lasting)
+        self._definitions = Answers(self.clock, lambda _: DENIED_SECONDS)
 
     async def answer(self, request: HttpRequest) -> Answer:
         trace = trace_of(request.headers.get("traceparent")) or self.entropy(16).hex()
@@ -130,40 +132,27 @@ class Authorizer:
         require_allowed(questions, dict(zip(questions, answers, strict=True)))
 
     async def _caller(self, token: str) -> Caller:
-        # By digest: a token that is kept in memory is one that a dump of it shows.
-        key = hashlib.sha256(token.encode()).digest()
-        now = self.clock.monotonic()
-        found = self._callers.get(key, now)
-        if found is None:
+        async def ask() -> Caller | Denial:
             reviewed = await self.reviews.caller(token, self.audiences)
-            found = reviewed or Denial("token-refused", "the token is not valid here", 401)
-            seconds = ALLOWED_SECONDS if reviewed else DENIED_SECONDS
-            self._callers.keep(key, found, until=now + seconds)
+            return reviewed or Denial("token-refused", "the token is not valid here", 401)
+
+        # By digest: a token that is kept in memory is one that a dump of it shows.
+        found = await self._callers.get(hashlib.sha256(token.encode()).digest(), ask)
         if isinstance(found, Denial):
             raise Denied(found.code, found.message, status=found.status)
         return found
 
     async def _allowed(self, caller: Caller, question: Question) -> bool:
-        now = self.clock.monotonic()
-        known = self._answers.get((caller, question), now)
-        if known is not None:
-            return known
-        allowed = await self.reviews.allowed(caller, question)
-        seconds = ALLOWED_SECONDS if allowed else DENIED_SECONDS
-        self._answers.keep((caller, question), allowed, until=now + seconds)
-        return allowed
+        return await self._answers.get(
+            (caller, question), lambda: self.reviews.allowed(caller, question)
+        )
 
     async def _digests(self, call: ToolCall, agent: Agent | None) -> Mapping[str, str]:
         """Asked for anew by every call but those of the same second: a tool may have changed."""
         listed = agent is not None and any(tool.server == call.server for tool in agent.tools)
         if not call.tool or not listed:
             return {}
-        now = self.clock.monotonic()
-        found = self._definitions.get(call.server, now)
-        if found is None:
-            found = await self.tools.digests(call.server)
-            self._definitions.keep(call.server, found, until=now + DENIED_SECONDS)
-        return found
+        return await self._definitions.get(call.server, lambda: self.tools.digests(call.server))
 
     async def _denied(self, denial: Denial, findings: Findings) -> Answer:
         try:
@@ -188,6 +177,11 @@ class Authorizer:
         if agent is not None and agent.limits.call_seconds is not None:
             headers["x-envoy-upstream-rq-timeout-ms"] = str(agent.limits.call_seconds * 1000)
         return headers
+
+
+def _lasting(answer: Caller | Denial | bool) -> float:
+    refused = isinstance(answer, Denial) or answer is False
+    return DENIED_SECONDS if refused else ALLOWED_SECONDS
 
 
 def _token_of(header: str | None) -> str:

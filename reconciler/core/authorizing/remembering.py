@@ -1,8 +1,7 @@
 """Answers that are remembered for seconds, so that most requests wait for nobody.
 
 Separate from who gives them. The invariant: an answer is never used after its time, however often
-it was used within it; a yes lives for at most four seconds, so that a
-revocation is seen in five, and a no for at most one.
+it was used within it; a yes lives for at most two seconds, and a no for at most one.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-ALLOWED_SECONDS = 4.0
+ALLOWED_SECONDS = 2.0
 DENIED_SECONDS = 1.0
 MOST_ANSWERS = 10_000
 
@@ -23,6 +22,7 @@ A = TypeVar("A")
 @dataclass(frozen=True, slots=True)
 class _Answer(Generic[A]):
     value: A
+    ageing: float
     until: float
 
 
@@ -36,11 +36,13 @@ class Remembered(Generic[Q, A]):
         found = self._answers.get(question)
         return found.value if found is not None and now < found.until else None
 
-    def keep(self, question: Q, value: A, *, until: float) -> None:
-        self._answers[question] = _Answer(value, until)
+    def is_ageing(self, question: Q, now: float) -> bool:
+        """Whether half of the answer's time is over."""
+        found = self._answers.get(question)
+        return found is not None and now >= found.ageing
+
+    def keep(self, question: Q, value: A, *, now: float, seconds: float) -> None:
+        self._answers[question] = _Answer(value, now + seconds / 2, now + seconds)
         self._answers.move_to_end(question)
         if len(self._answers) > MOST_ANSWERS:
             self._answers.popitem(last=False)
-
-    def clear(self) -> None:
-        self._answers.clear()
