@@ -67,9 +67,14 @@ class Consent:
 
 
 def requirements(
-    policy: RepositorySpec, paths: Iterable[DocumentPath], *, widens: bool
+    policy: RepositorySpec, paths: Iterable[DocumentPath], *, widens: bool, breaks: bool = False
 ) -> tuple[Requirement, ...]:
-    """What the policy asks for, where these files change and, with `widens`, access is given."""
+    """What the policy asks for, where these files change and, with `widens`, access is given.
+
+    With `breaks` nothing is done but that the glass is broken, for which it may have a rule apart.
+    """
+    if breaks and (rule := policy.approvals.break_glass) is not None:
+        return (Requirement(rule.by, rule.count, "it breaks the glass"),)
     owned: dict[tuple[str, ...], list[DocumentPath]] = {}
     for path in sorted(paths):
         if owners := owners_of(policy, path):

@@ -182,6 +182,7 @@ def _state(commit: CommitSha, declared: Declared, placed: Placed) -> DesiredStat
         prompts=declared.prompts,
         roles=declared.roles,
         agents=declared.agents,
+        emergencies={glass.name: glass for _, glass in declared.emergencies},
         sources=declared.sources,
         readers=declared.readers,
         namespaces=placed.namespaces,

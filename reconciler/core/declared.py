@@ -18,6 +18,7 @@ from reconciler.core.documents import Document
 from reconciler.core.identifiers import ClusterName
 from reconciler.core.kinds import (
     AgentScope,
+    BreakGlass,
     Cluster,
     Evaluation,
     Gate,
@@ -53,6 +54,7 @@ class Declared:
     prompts: Mapping[str, Prompt]
     roles: Mapping[str, Role]
     agents: Mapping[str, AgentScope]
+    emergencies: tuple[tuple[Document, BreakGlass], ...]
     subjects: tuple[Document, ...]
     rendered: Mapping[str, RenderedRollout]
     readers: Readers
@@ -107,6 +109,7 @@ def declare(
         prompts={document.name: prompt for document, prompt in declarations.all(Prompt)},
         roles={document.name: role for document, role in declarations.all(Role)},
         agents=agents,
+        emergencies=tuple(declarations.all(BreakGlass)),
         subjects=tuple(
             document for kind in (AgentScope, Role) for document, _ in declarations.all(kind)
         ),

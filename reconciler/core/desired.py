@@ -22,6 +22,7 @@ from reconciler.core.identifiers import (
 )
 from reconciler.core.kinds import (
     AgentScope,
+    BreakGlass,
     Cluster,
     Evaluation,
     Gate,
@@ -92,6 +93,7 @@ class DesiredState:
     prompts: Mapping[str, Prompt] = field(default_factory=dict)
     roles: Mapping[str, Role] = field(default_factory=dict)
     agents: Mapping[str, AgentScope] = field(default_factory=dict)
+    emergencies: Mapping[str, BreakGlass] = field(default_factory=dict)
     sources: Mapping[str, Source] = field(default_factory=dict)
     readers: Mapping[str, frozenset[str]] = field(default_factory=dict)
     namespaces: Mapping[ClusterName, frozenset[str]] = field(default_factory=dict)

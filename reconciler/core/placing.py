@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from reconciler.core.access.subjects import READER_UNITS, agent_namespace
+from reconciler.core.access.subjects import GLASS_UNITS, READER_UNITS, agent_namespace
 from reconciler.core.access_units import Namespaces, Subjects, render_subjects
 from reconciler.core.declared import Declared
 from reconciler.core.desired import Unit
+from reconciler.core.emergencies import emergency_units
 from reconciler.core.identifiers import ClusterName, UnitName
 from reconciler.core.plain_units import PlainUnit
 from reconciler.core.rendering.release import rollout_unit
@@ -54,18 +55,20 @@ def place(
         rendered = subjects
     else:
         rendered = render_subjects(after, namespaces, previous=subjects)
+    same = before is after and rendered is subjects
+    derived = None if same else _derived(after, rendered)
     stale = {
         *(key for name in names for key in _plain_keys(before, plain[0].get(name), name)),
         *_stale_rollout_keys(before, after),
         *_subject_units(subjects, unlike=rendered),
-        *_derived_keys(units, before, after),
+        *_derived_keys(units, derived),
     }
     fresh = dict(
         (
             *_plain_units(after, plain[1], names),
             *_rollout_units(before, after),
             *_subject_units(rendered, unlike=subjects).items(),
-            *_derived_units(units, before, after),
+            *_derived_units(units, derived),
         )
     )
     result = {**units, **fresh}
@@ -147,32 +150,29 @@ def _rollout_units(before: Declared | None, after: Declared) -> Iterator[tuple[U
 
 
 def _derived_keys(
-    units: Mapping[UnitKey, Unit], before: Declared | None, after: Declared
+    units: Mapping[UnitKey, Unit], now: Mapping[UnitKey, Unit] | None
 ) -> Iterator[UnitKey]:
     """Those that went, or are made of something else now."""
-    if before is after:
+    if now is None:
         return
-    now = _derived(after)
     for key, unit in units.items():
-        is_derived = unit.name == ACCESS_UNIT or unit.name.startswith(READER_UNITS)
+        is_derived = unit.name == ACCESS_UNIT or unit.name.startswith((READER_UNITS, GLASS_UNITS))
         if is_derived and not _is_same(unit, now.get(key)):
             yield key
 
 
 def _derived_units(
-    units: Mapping[UnitKey, Unit], before: Declared | None, after: Declared
+    units: Mapping[UnitKey, Unit], now: Mapping[UnitKey, Unit] | None
 ) -> Iterator[tuple[UnitKey, Unit]]:
-    if before is after:
-        return
-    for key, unit in _derived(after).items():
+    for key, unit in now.items() if now is not None else ():
         if not _is_same(unit, units.get(key)):
             yield key, unit
 
 
-def _derived(declared: Declared) -> Mapping[UnitKey, Unit]:
+def _derived(declared: Declared, subjects: Subjects) -> Mapping[UnitKey, Unit]:
     """What follows from all documents of a commit together."""
     found = {(cluster, unit.name): unit for cluster, unit in access_units(declared).items()}
-    return {**found, **store_units(declared)}
+    return {**found, **store_units(declared), **emergency_units(declared, subjects)}
 
 
 def _is_same(unit: Unit, other: Unit | None) -> bool:

@@ -17,6 +17,7 @@ from reconciler.core.declarations import Declarations, declared_as
 from reconciler.core.documents import Document
 from reconciler.core.kinds import (
     AgentScope,
+    BreakGlass,
     Declaration,
     Evaluation,
     Gate,
@@ -171,12 +172,16 @@ def _role(document: Document) -> Iterator[Reference]:
     yield from _tested_models(declared_as(Role, document).spec.tests)
 
 
+def _break_glass(document: Document) -> Iterator[Reference]:
+    yield Reference(("spec", "role"), Role, declared_as(BreakGlass, document).spec.role)
+
+
 def _repository(document: Document) -> Iterator[Reference]:
     spec = declared_as(Repository, document).spec
-    if spec.approvals.wider_access is not None:
-        yield from _principals(
-            ("spec", "approvals", "widerAccess", "by"), spec.approvals.wider_access.by
-        )
+    rules = {"widerAccess": spec.approvals.wider_access, "breakGlass": spec.approvals.break_glass}
+    for name, rule in rules.items():
+        if rule is not None:
+            yield from _principals(("spec", "approvals", name, "by"), rule.by)
     for index, ownership in enumerate(spec.owners):
         yield from _principals(("spec", "owners", index, "owners"), ownership.owners)
 
@@ -196,6 +201,7 @@ def _principals(at: Pointer, names: Iterable[str]) -> Iterator[Reference]:
 _REFERENCES: Mapping[type[Declaration], _References] = MappingProxyType(
     {
         AgentScope: _agent_scope,
+        BreakGlass: _break_glass,
         Gate: _gate,
         Model: _model,
         Prompt: _prompt,

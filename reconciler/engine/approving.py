@@ -16,7 +16,7 @@ import structlog
 from reconciler.approval_ports import Approvals
 from reconciler.core.approvals.judging import Candidate, Judgement, concerns, enforced, judged
 from reconciler.core.approvals.statements import Approval
-from reconciler.core.approvals.widening import only_narrows, widenings
+from reconciler.core.approvals.widening import only_breaks_glass, only_narrows, widenings
 from reconciler.core.commits import Commit, TreeDifference
 from reconciler.core.desired import DesiredState
 from reconciler.core.errors import FairleadError
@@ -130,6 +130,7 @@ class Approver:
             paths=tuple(sorted(_paths(difference))),
             gains=widenings(way.before, desired),
             exempt=await self._exemption(way, desired, difference),
+            breaks=only_breaks_glass(way.before, desired),
         )
 
     async def _exemption(self, way: _Way, desired: DesiredState, difference: TreeDifference) -> str:

@@ -7,7 +7,7 @@ however often the same commit is looked at.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, replace
 
@@ -70,6 +70,7 @@ class Decisions:
             detail |= {"approved": judgement_json(approved)} if approved else {}
             detail |= {"pins": [asdict(pin) for pin in pins]} if pins else {}
             records.append(self._decision(desired.commit, Verb.ACCEPT, made.digest, "ok", detail))
+            records += self._broken(before, course.target, approved)
             position = replace(_unjudged(position), accepted=desired.commit)
         if not groups:
             position = self.applied(position, course, updates)
@@ -80,6 +81,20 @@ class Decisions:
             )
         if desired.commit != accepted:
             log.info("commit.accepted", commit=desired.commit, plan=made.digest)
+
+    def _broken(
+        self, before: DesiredState | None, after: DesiredState, approved: Judgement | None
+    ) -> Iterator[AuditRecord]:
+        """What is given in an emergency: told apart, so that nobody overlooks it."""
+        known = before.emergencies if before else {}
+        for name, glass in after.emergencies.items():
+            if known.get(name) == glass:
+                continue
+            told = glass.spec.model_dump(mode="json", by_alias=True)
+            who: list[JsonValue] = [a.person[0] for a in approved.counted] if approved else []
+            log.critical("glass.broken", commit=after.commit, name=name, approved=who, **told)
+            detail: JsonObject = {"name": name, **told, "approved": who}
+            yield self._decision(after.commit, Verb.BREAK_GLASS, None, "given", detail)
 
     def _progressing(self, groups: Sequence[Group]) -> list[LedgerUpdate]:
         states: dict[ClusterName, list[UnitState]] = {}

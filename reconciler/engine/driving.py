@@ -206,10 +206,13 @@ class Engine:
             self._wake.set()
 
     async def _ask_for_ever(self) -> None:
-        """Whether what a commit waits for was approved. No forge tells of such references."""
+        """Whether what a commit waits for was approved, which no forge tells of, and whether
+        something begins or ends that was given for an hour."""
+        given = self.reconciler.emergencies()
         while True:
             await self._clock.sleep(self._poll_seconds)
-            if await self.reconciler.approver.has_news():
+            before, given = given, self.reconciler.emergencies()
+            if given != before or await self.reconciler.approver.has_news():
                 self._wake.set()
 
     def _has_refused(self) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from reconciler.core.access.expiring import day_of, without_expired
+from reconciler.core.access.expiring import standing_at
 from reconciler.core.desired import DesiredState
 from reconciler.core.outstanding import Place
 from reconciler.core.problems import Problem
@@ -44,7 +44,7 @@ class Positions:
     def course(self, desired: DesiredState) -> Course:
         """What of a commit is to be so now."""
         if not self._gradual:
-            current = without_expired(desired, day_of(self.now()))
+            current = standing_at(desired, self.now())
             return Course(desired, Staged(current, {}, {}, {}), {}, {})
         ledgers = {name: self._books.ledger(name) for name in self._books.clusters}
         journal = self._books.position.journal

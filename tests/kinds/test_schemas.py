@@ -49,7 +49,8 @@ def test_every_example_fits_its_schema() -> None:
         name: jsonschema.Draft202012Validator(schema_of(kind)) for name, kind in KINDS.items()
     }
     documents = declared()
-    assert {document.type.kind for document in documents} == set(KINDS)
+    # A repository has a BreakGlass while something is on fire.
+    assert {document.type.kind for document in documents} == KINDS.keys() - {"BreakGlass"}
     for document in documents:
         validators[document.type.kind].validate(document.body)
 

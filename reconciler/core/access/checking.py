@@ -15,7 +15,8 @@ from reconciler.core.access.resources import resource_problems
 from reconciler.core.access.subjects import agent_namespace
 from reconciler.core.admission.findings import Pointer
 from reconciler.core.declarations import Declarations
-from reconciler.core.kinds import AgentScope
+from reconciler.core.documents import Document
+from reconciler.core.kinds import AgentScope, BreakGlass
 from reconciler.core.policy import Policy
 from reconciler.core.problems import Problem
 
@@ -28,9 +29,22 @@ def access_problems(
     authorizer = policy.own.authorizer
     if authorizer is not None and authorizer.admit is not None:
         yield from role_problems(declarations)
+    if not policy.own.signatures.required:
+        yield from map(_unsigned, declarations.of(BreakGlass).values())
     at: Pointer = ("metadata", "name")
     for document, scope in declarations.all(AgentScope):
         found = policy.namespace_objection(agent_namespace(scope.name), at)
         if found is not None:
             where = document.span_at(found.pointer)
             yield Problem(document.path, where, found.code, found.message, found.hint)
+
+
+def _unsigned(document: Document) -> Problem:
+    """Without signatures nobody is known, so that one person could break the glass alone."""
+    return Problem(
+        document.path,
+        document.span_at(("metadata", "name")),
+        "break-glass-unsigned",
+        f"BreakGlass {document.name} needs two people, and commits need no signature",
+        "set spec.signatures.required in fairlead.yaml, or remove the document",
+    )

@@ -1,8 +1,9 @@
-"""Expiry: agent scopes whose last day is over, taken out of what is to be so now.
+"""Expiry: what a commit gives for a time, taken out of what is to be so now.
 
-Separate from rendering, since a commit compiles to the same on every day. The invariant: a scope
-that is over gives nothing, while the agent's home stays with its limits, so that what still runs
-there is kept to them until the document is removed.
+Separate from rendering, since a commit compiles to the same at every moment. The invariants: an
+agent's scope that is over gives nothing, while the agent's home stays with its limits, so that what
+still runs there is kept to them until the document is removed; and a BreakGlass gives nothing
+outside of its hour, whoever restarted in between.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from datetime import UTC, date, datetime
 from typing import Final
 
 from reconciler.core.access.deciding import is_over
-from reconciler.core.access.subjects import agent_subject
+from reconciler.core.access.subjects import agent_subject, glass_unit
 from reconciler.core.desired import DesiredState, Unit
 
 _GRANTS: Final = frozenset(
@@ -31,6 +32,31 @@ _GRANTS: Final = frozenset(
 def day_of(now: float) -> date:
     """The day in UTC, from seconds since the epoch."""
     return datetime.fromtimestamp(now, UTC).date()
+
+
+def standing_at(desired: DesiredState, now: float) -> DesiredState:
+    """What of it holds at that moment, in seconds since the epoch."""
+    return without_closed(without_expired(desired, day_of(now)), now)
+
+
+def open_glasses(desired: DesiredState, now: float) -> frozenset[str]:
+    """The names of each BreakGlass that holds at that moment."""
+    return frozenset(name for name, glass in desired.emergencies.items() if glass.spec.holds(now))
+
+
+def without_closed(desired: DesiredState, now: float) -> DesiredState:
+    """`desired` itself while each BreakGlass that it has holds."""
+    closed = desired.emergencies.keys() - open_glasses(desired, now)
+    if not closed:
+        return desired
+    gone = {glass_unit(name) for name in closed}
+    units = {key: unit for key, unit in desired.units.items() if unit.name not in gone}
+    told = (
+        f"BreakGlass {name} is over: it gives nothing, and its document can be removed"
+        for name in closed
+        if desired.emergencies[name].spec.ends.timestamp() <= now
+    )
+    return replace(desired, units=units, notices=tuple(sorted({*desired.notices, *told})))
 
 
 def without_expired(desired: DesiredState, today: date) -> DesiredState:

@@ -22,10 +22,18 @@ AGENT_NAMESPACES: Final = "agent-"
 READER_UNITS: Final = "secrets/"
 """How the names of the units begin that say, in a store, what the replicas of a rollout read."""
 
-SUBJECT_UNITS: Final = ("role/", "agent/", READER_UNITS)
+GLASS_UNITS: Final = "break-glass/"
+"""How the names of the units begin that give a Role to named people for an hour."""
+
+SUBJECT_UNITS: Final = ("role/", "agent/", READER_UNITS, GLASS_UNITS)
 """How the names of the units begin that say nothing but who may do what."""
 
 _WORDS: Final = re.compile(r"(Role|agent) ([a-z0-9-]+)", re.ASCII)
+
+
+def glass_unit(name: str) -> str:
+    """What a BreakGlass is called where units are."""
+    return f"{GLASS_UNITS}{name}"
 
 
 def agent_subject(name: str) -> str:

@@ -33,7 +33,8 @@ class Candidate:
     """What would follow upon `base`, the commit in force.
 
     `commits` are all those in between. `gains` says who would get what; none where nobody would.
-    `exempt` says why nobody has to be asked as an owner, where that is so.
+    `exempt` says why nobody has to be asked as an owner, where that is so. `breaks` is set where
+    all that it does is to break the glass.
     """
 
     repository: str
@@ -43,6 +44,7 @@ class Candidate:
     paths: tuple[DocumentPath, ...]
     gains: tuple[str, ...] = ()
     exempt: str = ""
+    breaks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,8 @@ def judged(
 ) -> Judgement:
     """Hold the approvals that were given against what `rules` ask."""
     paths = () if candidate.exempt else candidate.paths
-    needed = requirements(rules, paths, widens=bool(candidate.gains))
+    widens = bool(candidate.gains)
+    needed = requirements(rules, paths, widens=widens, breaks=widens and candidate.breaks)
     if not needed:
         return Judgement(candidate, ())
     nameless = next((commit for commit in candidate.commits if not commit.person), None)

@@ -42,19 +42,34 @@ def widenings(before: DesiredState, after: DesiredState) -> tuple[str, ...]:
 
 def only_narrows(before: DesiredState, after: DesiredState) -> bool:
     """Whether all that changes is access, and all of that is taken away."""
-    same = (
+    same = _same_but_access(before, after) and _but_access(before) == _but_access(after)
+    if not same or not all(map(_is_about_access, _changed(before, after))):
+        return False
+    changes = state_access_changes(before, after)
+    return bool(changes) and not widenings(before, after)
+
+
+def only_breaks_glass(before: DesiredState, after: DesiredState) -> bool:
+    """Whether all that changes is that there is another BreakGlass, or one less."""
+    return (
+        before.emergencies != after.emergencies
+        and _same_but_access(before, after)
+        and before.models == after.models
+        and before.roles == after.roles
+        and before.agents == after.agents
+        and not any(_changed(before, after))
+    )
+
+
+def _same_but_access(before: DesiredState, after: DesiredState) -> bool:
+    return (
         before.policy == after.policy
         and before.clusters == after.clusters
         and before.rollouts == after.rollouts
         and before.gates == after.gates
         and before.evaluations == after.evaluations
         and before.prompts == after.prompts
-        and _but_access(before) == _but_access(after)
     )
-    if not same or not all(map(_is_about_access, _changed(before, after))):
-        return False
-    changes = state_access_changes(before, after)
-    return bool(changes) and not widenings(before, after)
 
 
 def _sentence(change: AccessChange) -> str:

@@ -29,6 +29,7 @@ class Verb(StrEnum):
     ACCEPT = "accept-commit"
     REFUSE = "refuse-commit"
     AWAIT = "await-approval"
+    BREAK_GLASS = "break-glass"
     SETTLE = "settle-commit"
     APPLY = "apply"
     DELETE = "delete"

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from reconciler.core.kinds.agent_scope import AgentScope
+from reconciler.core.kinds.break_glass import BreakGlass
 from reconciler.core.kinds.cluster import Cluster
 from reconciler.core.kinds.common import API_GROUP, API_VERSION, Declaration
 from reconciler.core.kinds.evaluation import Evaluation
@@ -25,6 +26,7 @@ KINDS: Mapping[str, type[Declaration]] = MappingProxyType(
         declaration.__name__: declaration
         for declaration in (
             AgentScope,
+            BreakGlass,
             Cluster,
             Evaluation,
             Gate,
@@ -43,6 +45,7 @@ __all__ = [
     "API_VERSION",
     "KINDS",
     "AgentScope",
+    "BreakGlass",
     "Cluster",
     "Declaration",
     "Evaluation",

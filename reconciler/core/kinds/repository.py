@@ -198,6 +198,11 @@ class Approvals(Part):
 
     wider_access: Maybe[ApprovalRule] = None
     """For a commit that gives anybody more access than before, a revert included."""
+    break_glass: Maybe[ApprovalRule] = None
+    """For a commit that does nothing but add BreakGlass documents, instead of all other approvals.
+
+    Without it, such a commit needs what any other does that gives as much.
+    """
     people: Mapping[Principal, tuple[ForgeLogin, ...]] = Field(default_factory=dict)
     """Who has a role, by role: the logins on the forge whose reviews count, and the names in the
     daemon's allowed signers whose signed approvals do.

@@ -21,7 +21,8 @@ from reconciler.core.access.permissions import NOTHING, permissions
 from reconciler.core.access.subjects import agent_subject, in_words
 from reconciler.core.desired import DesiredState
 from reconciler.core.identifiers import ClusterName, ObjectKey
-from reconciler.core.kinds import AgentScope, Cluster
+from reconciler.core.kinds import AgentScope, BreakGlass, Cluster
+from reconciler.core.kinds.break_glass import MOMENT
 from reconciler.core.manifests import JsonObject, JsonValue, Manifest, canonical_json
 from reconciler.core.statuses import part, parts
 
@@ -152,7 +153,8 @@ def _declared(state: DesiredState | None) -> _Rights:
         return {}
     agents = (right for name, agent in state.agents.items() for right in _of_agent(name, agent))
     people = (right for cluster in state.clusters.values() for right in _of_cluster(cluster))
-    return dict.fromkeys((*agents, *people))
+    glasses = (right for glass in state.emergencies.values() for right in _of_glass(glass))
+    return dict.fromkeys((*agents, *people, *glasses))
 
 
 def _of_agent(name: str, agent: AgentScope) -> Iterator[_Right]:
@@ -162,6 +164,13 @@ def _of_agent(name: str, agent: AgentScope) -> Iterator[_Right]:
     for target in agent.spec.egress:
         yield _Right(who, "", f"connections to {target}")
     yield _Right(who, "", f"tokens for {agent.spec.token.audience}")
+
+
+def _of_glass(glass: BreakGlass) -> Iterator[_Right]:
+    spec = glass.spec
+    for person in spec.people:
+        when = f"from {spec.starts.strftime(MOMENT)} until {spec.ends.strftime(MOMENT)}"
+        yield _Right(f"user {person}", "", f"Role {spec.role} {when}, because {spec.because}")
 
 
 def _effective(before: DesiredState | None, after: DesiredState) -> Iterator[AccessChange]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from reconciler.core.access.expiring import day_of, without_expired
+from reconciler.core.access.expiring import standing_at
 from reconciler.core.desired import DesiredState, Unit
 from reconciler.core.errors import Corrupt
 from reconciler.core.identifiers import ClusterName
@@ -104,7 +104,7 @@ class Courses:
             if after is not known.get(rollout.name):
                 news[rollout.name] = state_json(after)
         news |= dict.fromkeys(known.keys() - states.keys())
-        current = without_expired(desired, day_of(now))
+        current = standing_at(desired, now)
         return Course(desired, stage(current, states, ledgers, loaded), states, news, dict(known))
 
     def _target(self, desired: DesiredState, rollout: Rollout) -> Target | None:
