@@ -37,6 +37,9 @@ def becomes_ready(body: JsonObject) -> JsonObject | None:
             return _observed(body, disruptionsAllowed=1)
         case "PersistentVolumeClaim":
             return {"phase": "Bound"}
+        case "ResourceQuota":
+            spec = cast(JsonObject, body.get("spec") or {})
+            return {"hard": spec.get("hard") or {}, "used": {}}
         case "CustomResourceDefinition":
             return {
                 "conditions": [

@@ -26,12 +26,11 @@ from reconciler.core.rendering.gateway_authorization import (
     extension_service,
 )
 from reconciler.core.rights import excessive_rights
-from reconciler.sandbox import Components, ControlPlane
+from reconciler.sandbox import ControlPlane
 from reconciler.settings_loading import load_settings
 from reconciler.surfaces.authorize_command import authorize_command
 from reconciler.surfaces.validate_command import valid_state
 from tests.access.real import Case, disagreements
-from tests.conftest import binaries_for
 
 ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "deploy" / "kubernetes"
@@ -63,14 +62,6 @@ def resources_of(role: str) -> set[tuple[str, str]]:
         for group in rule["apiGroups"]
         for name in rule["resources"]
     }
-
-
-@pytest.fixture(scope="module")
-def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    """One of its own: the namespaces have names that other tests use as well."""
-    root = tmp_path_factory.mktemp("sandboxes")
-    with ControlPlane(binaries_for(Components.BARE), components=Components.BARE, root=root) as own:
-        yield own
 
 
 async def connected(kubeconfig: Path) -> AsyncIterator[KubernetesCluster]:
