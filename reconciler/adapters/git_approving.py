@@ -33,13 +33,10 @@ def give_approval(
     `key` is a file, of the private key or of the public one that an agent has; `user.signingKey` of
     the clone's configuration when it is empty. Raises Missing, Misconfigured, Refused, Unavailable.
     """
-    found = pygit2.discover_repository(str(clone))
-    if found is None:
-        raise Missing(f"{printable(str(clone))} is no Git repository", hint="name a clone")
-    repository = pygit2.Repository(found)
+    repository = opened_clone(clone)
     content = statement.text.encode()
     with _key_file(repository, key) as file:
-        signature = _run(
+        signature = run_program(
             ["ssh-keygen", "-q", "-Y", "sign", "-n", NAMESPACE, "-f", str(file)],
             content,
             failure=_unsigned,
@@ -50,13 +47,20 @@ def give_approval(
         repository.references.create(reference, pygit2.Oid(hex=commit), force=True)
     except (pygit2.GitError, OSError) as error:
         raise Refused(
-            f"the approval cannot be written to {found}: {printable(str(error))}",
+            f"the approval cannot be written to {repository.path}: {printable(str(error))}",
             hint="see that you may write to the clone",
         ) from error
     if remote:
         git = ["git", f"--git-dir={repository.path}"]
-        _run([*git, "push", "--quiet", remote, reference], b"", failure=_not_taken)
+        run_program([*git, "push", "--quiet", remote, reference], b"", failure=_not_taken)
     return GivenApproval(statement, reference, remote)
+
+
+def opened_clone(clone: Path) -> pygit2.Repository:
+    found = pygit2.discover_repository(str(clone))
+    if found is None:
+        raise Missing(f"{printable(str(clone))} is no Git repository", hint="name a clone")
+    return pygit2.Repository(found)
 
 
 def _commit(repository: pygit2.Repository, message: str) -> CommitSha:
@@ -108,14 +112,17 @@ def _not_taken(said: str) -> FairleadError:
     )
 
 
-def _run(command: Sequence[str], given: bytes, *, failure: Callable[[str], FairleadError]) -> bytes:
+def run_program(
+    command: Sequence[str], given: bytes, *, failure: Callable[[str], FairleadError]
+) -> bytes:
+    """What it prints. `failure` makes the error of what it complains of."""
     try:
         done = subprocess.run(
             command, input=given, capture_output=True, timeout=_SECONDS, check=False
         )
     except FileNotFoundError:
         raise Misconfigured(
-            f"{command[0]} is needed for approvals", hint=f"install {command[0]}"
+            f"{command[0]} is needed for this", hint=f"install {command[0]}"
         ) from None
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Unavailable(f"{command[0]} did not end: {type(error).__name__}") from None

@@ -23,7 +23,7 @@ from reconciler.core.desired import DesiredState
 from reconciler.core.errors import Missing
 from reconciler.core.identifiers import short
 from reconciler.core.problems import printable
-from reconciler.core.quantities import parse_duration
+from reconciler.core.quantities import duration_text, parse_duration
 from reconciler.surfaces.validate_command import ValidateTools, valid_revision
 
 SHORTEST = timedelta(minutes=1)
@@ -56,8 +56,13 @@ class _Change:
     after: DesiredState
 
 
-class _Lifetime(click.ParamType[timedelta]):
+class Lifetime(click.ParamType[timedelta]):
+    """From a minute to the longest."""
+
     name = "duration"
+
+    def __init__(self, longest: timedelta) -> None:
+        self._longest = longest
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
@@ -66,8 +71,8 @@ class _Lifetime(click.ParamType[timedelta]):
             found = value if isinstance(value, timedelta) else parse_duration(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
-        if not SHORTEST <= found <= LONGEST:
-            self.fail(f"give 1m to {LONGEST.days * 24}h", param, ctx)
+        if not SHORTEST <= found <= self._longest:
+            self.fail(f"give 1m to {duration_text(self._longest)}", param, ctx)
         return found
 
 
@@ -77,7 +82,7 @@ class _Lifetime(click.ParamType[timedelta]):
 @click.option(
     "--for",
     "lifetime",
-    type=_Lifetime(),
+    type=Lifetime(LONGEST),
     default="24h",
     show_default=True,
     help="How long the daemon may act upon it.",

@@ -77,6 +77,11 @@ COMMANDS: Mapping[str, Command] = {
         "Sign that a commit may follow upon the one in force.",
         "reconciler.wiring.approving:approve_tools",
     ),
+    "break-glass": Command(
+        "reconciler.surfaces.break_glass_command:break_glass_command",
+        "Ask for a role for an hour, because something is on fire.",
+        "reconciler.wiring.approving:break_glass_tools",
+    ),
     "access": Command(
         "reconciler.surfaces.access_commands:access_group",
         "See who may do what, and how it is enforced.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import pygit2
@@ -12,10 +13,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from reconciler.adapters.clocks import SystemClock
+from reconciler.core.audit.records import Verb
 from reconciler.core.identifiers import CommitSha
 from reconciler.core.standing import Status
 from reconciler.surfaces.approve_command import approve_command
-from reconciler.wiring.approving import approve_tools
+from reconciler.surfaces.break_glass_command import break_glass_command
+from reconciler.wiring.approving import approve_tools, break_glass_tools
 from reconciler.wiring.ports import PortFactories
 from tests.engine.test_access import MODEL
 from tests.engine.test_approvals import BARE, PLATFORM, RULES, WIDER
@@ -63,11 +66,23 @@ class Office:
         self.remote.rewrite(CommitSha(str(sha)))
         return CommitSha(str(sha))
 
-    def approve(self, *words: str, answer: str = "") -> Result:
+    def approve(self, *words: str, answer: str = "", commit: str = "") -> Result:
+        self.need_clone()
+        key = str(self.grace.file)
+        given = [commit or self.wider, "--repo", str(self.clone), "--key", key, *words]
+        return CliRunner().invoke(approve_command, given, obj=approve_tools(), input=answer)
+
+    def break_glass(self, *words: str) -> Result:
+        self.need_clone()
+        known = ["--repo", str(self.clone), "--key", str(self.ada.file), "--branch", "main"]
+        asked = ["--role", "owner", "--because", "it: answers\nnobody", *words]
+        config = pygit2.Repository(str(self.clone)).config
+        config["user.name"], config["user.email"] = "Ada", "ada@example.com"
+        return CliRunner().invoke(break_glass_command, asked + known, obj=break_glass_tools())
+
+    def need_clone(self) -> None:
         if not self.clone.exists():
             pygit2.clone_repository(str(self.remote.directory), str(self.clone))
-        given = [self.wider, "--repo", str(self.clone), "--key", str(self.grace.file), *words]
-        return CliRunner().invoke(approve_command, given, obj=approve_tools(), input=answer)
 
     @property
     def approvals(self) -> list[str]:
@@ -108,6 +123,21 @@ def test_an_approval_is_for_a_minute_at_least_and_a_week_at_most(
     assert office.approve("--yes", "--for", lifetime).exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--person", "ada", "--for", "61m"], "give 1m to 1h"),
+        ([], "Missing option '--person'"),
+    ],
+)
+def test_the_glass_is_broken_for_somebody_and_an_hour_at_most(
+    office: Office, words: list[str], said: str
+) -> None:
+    result = office.break_glass(*words)
+    assert result.exit_code == 2
+    assert said in result.output
+
+
 class OfficeDaemon(DaemonWorld):
     """A daemon that fetches from the office."""
 
@@ -135,17 +165,42 @@ async def until(running: Running, condition: object) -> Status:
             await asyncio.sleep(0.02)
 
 
-async def test_a_daemon_applies_what_was_pushed_once_somebody_else_approved(
-    office: Office, tmp_path: Path
-) -> None:
-    office.remote.rewrite(office.first)
+def daemons_of(office: Office, directory: Path) -> OfficeDaemon:
     settings = {
         "name": "acme",
         "url": str(office.remote.directory),
         "poll": "20ms",
         "allowedSignersFile": str(office.allowed),
     }
-    daemons = OfficeDaemon(tmp_path / "daemon", World(), options={"repository": settings})
+    return OfficeDaemon(directory, World(), options={"repository": settings})
+
+
+async def test_a_daemon_gives_a_role_for_an_hour_once_somebody_else_agreed(
+    office: Office, tmp_path: Path
+) -> None:
+    office.remote.rewrite(office.first)
+    daemons = daemons_of(office, tmp_path / "daemon")
+    async with daemons.running() as running:
+        await until(running, lambda status: status.accepted == office.first)
+        asked = await asyncio.to_thread(office.break_glass, "--person", "ada@example.com", "--json")
+        assert asked.exit_code == 0, asked.output
+        told = json.loads(asked.stdout)
+        status = await until(running, lambda status: status.held == told["commit"])
+        assert "user ada@example.com gains Role owner" in status.waits_for
+        base = told["approve"].rpartition(" ")[2]
+        agree = partial(office.approve, "--yes", "--base", base, commit=told["commit"])
+        result = await asyncio.to_thread(agree)
+        assert result.exit_code == 0, result.output
+        await until(running, lambda status: status.accepted == told["commit"])
+    verbs = [record.verb for record in await daemons.records()]
+    assert Verb.BREAK_GLASS in verbs
+
+
+async def test_a_daemon_applies_what_was_pushed_once_somebody_else_approved(
+    office: Office, tmp_path: Path
+) -> None:
+    office.remote.rewrite(office.first)
+    daemons = daemons_of(office, tmp_path / "daemon")
     async with daemons.running() as running:
         await until(running, lambda status: status.accepted == office.first)
         office.remote.rewrite(office.wider)

@@ -29,8 +29,9 @@ def access_problems(
     authorizer = policy.own.authorizer
     if authorizer is not None and authorizer.admit is not None:
         yield from role_problems(declarations)
-    if not policy.own.signatures.required:
-        yield from map(_unsigned, declarations.of(BreakGlass).values())
+    asked = policy.own.approvals.break_glass or policy.own.approvals.wider_access
+    if not policy.own.signatures.required or asked is None:
+        yield from map(_alone, declarations.of(BreakGlass).values())
     at: Pointer = ("metadata", "name")
     for document, scope in declarations.all(AgentScope):
         found = policy.namespace_objection(agent_namespace(scope.name), at)
@@ -39,12 +40,12 @@ def access_problems(
             yield Problem(document.path, where, found.code, found.message, found.hint)
 
 
-def _unsigned(document: Document) -> Problem:
-    """Without signatures nobody is known, so that one person could break the glass alone."""
+def _alone(document: Document) -> Problem:
+    """One person could break the glass: without signatures nobody is known, or nobody is asked."""
     return Problem(
         document.path,
         document.span_at(("metadata", "name")),
-        "break-glass-unsigned",
-        f"BreakGlass {document.name} needs two people, and commits need no signature",
-        "set spec.signatures.required in fairlead.yaml, or remove the document",
+        "break-glass-alone",
+        f"BreakGlass {document.name} needs two people, and the policy asks for no second one",
+        "set signatures.required, and approvals.breakGlass or widerAccess, in fairlead.yaml",
     )
