@@ -29,11 +29,11 @@ def readers(
     """Of a commit, on days on which scopes hold. `clusters` are those that agents are in."""
     found: dict[str, set[str]] = defaultdict(set)
     for entry in rollouts:
-        for cluster in entry.units:
+        places = {place for _, place in _places(entry)}
+        for cluster in entry.units if places else ():
             delivery = environment.delivery(cluster)
-            for _, place in _places(entry):
-                if delivery.serves(_store(place)):
-                    found[rollout_unit(entry.rollout.name)].add(place)
+            served = {place for place in places if delivery.serves(_store(place))}
+            found[rollout_unit(entry.rollout.name)] |= served
     if any(environment.delivery(cluster).serves("vault") for cluster in clusters):
         for name, scope in agents.items():
             found[agent_subject(name)] |= {p for p in scope.spec.secrets if _store(p) == "vault"}
