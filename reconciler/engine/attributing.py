@@ -8,9 +8,10 @@ is the daemon's own doing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from reconciler.core.audit.records import Reason
 from reconciler.core.authorship import (
@@ -35,6 +36,10 @@ from reconciler.engine.fetching import Compiler, Invalid
 from reconciler.ports import Repository
 
 _ROLLOUT = "rollout/"
+
+
+Attribute: TypeAlias = Callable[[Sequence[Outstanding]], Awaitable[Attribution]]
+"""Who is the author of what is outstanding."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,9 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
+from reconciler.core.authorship import NOBODY, People
 from reconciler.core.desired import DesiredState
 from reconciler.core.errors import Corrupt, Transient
 from reconciler.core.identifiers import ClusterName, CommitSha, GroupVersionKind, short
@@ -37,6 +39,7 @@ from reconciler.core.rollouts.rewording import (
 )
 from reconciler.core.secret_versions import NO_BOOK, PinBook
 from reconciler.core.snapshots import ClusterSnapshot, FrozenSnapshot
+from reconciler.engine.attributing import Attribute, Attributor, Standpoint
 from reconciler.engine.fetching import Compiler, Invalid, verify_history
 from reconciler.engine.observing import ClusterObserver
 from reconciler.engine.previewing import CONCURRENCY, preview
@@ -95,16 +98,27 @@ async def whole_plan(
     *,
     base: CommitSha | None,
     rules: RepositorySpec,
+    attribute: Attribute | None = None,
     limit: int = CONCURRENCY,
 ) -> Plan:
     """The plan for `desired`, with every object looked at and at most `limit` dry runs at once.
 
-    Raises Transient when a cluster fails in the middle of them.
+    Without `attribute` all of it is asked as the daemon. Raises Transient when a cluster fails in
+    the middle of the dry runs.
     """
     work = outstanding(desired, views, every_object=True, retry_refused=True)
     asked = [item for item in work if item.cluster in clusters]
-    previews = await preview(clusters, asked, head=desired.commit, limit=limit)
-    return plan(desired, base=base, rules=rules, views=views, work=work, previews=previews)
+    authors = await attribute(asked) if attribute else NOBODY
+    previews = await preview(clusters, asked, head=desired.commit, authors=authors, limit=limit)
+    return plan(
+        desired,
+        base=base,
+        rules=rules,
+        views=views,
+        work=work,
+        previews=previews,
+        authors=authors,
+    )
 
 
 def other_name(desired: DesiredState, name: str) -> Problem:
@@ -124,13 +138,17 @@ class Surveyor:
         clusters: Mapping[ClusterName, Cluster],
         recorded: Recorded,
         clock: Clock,
+        people: People | None = None,
     ) -> None:
+        """Without `people` everything is asked as the identity that the settings give."""
         self._repository = repository
         self._name = name
         self._clusters = clusters
         self._recorded = recorded
         self._clock = clock
         self._compiler = Compiler(repository, lambda: recorded.pins)
+        own = Compiler(repository, lambda: recorded.pins)
+        self._attributor = Attributor(repository, people, own) if people else None
 
     async def survey(self, head: CommitSha, *, only: ClusterName | None = None) -> Survey:
         """Plan `head`, in one cluster if `only` names it; every object is looked at.
@@ -171,9 +189,20 @@ class Surveyor:
         ).state
         async with self._looking(staged, only) as views:
             made = await whole_plan(
-                staged, views, self._clusters, base=accepted, rules=rules or desired.policy
+                staged,
+                views,
+                self._clusters,
+                base=accepted,
+                rules=rules or desired.policy,
+                attribute=self._attributing(desired, in_force),
             )
         return Survey(head, made, result.problems, before=in_force, after=desired)
+
+    def _attributing(self, desired: DesiredState, known: DesiredState | None) -> Attribute | None:
+        if self._attributor is None:
+            return None
+        at = Standpoint(desired, self._recorded.position, (known,) if known else ())
+        return partial(self._attributor.attribute, at=at)
 
     async def _accepted(self) -> DesiredState | None:
         """The commit accepted last, whose policy is in force."""

@@ -27,6 +27,7 @@ from reconciler.surfaces.rollout_commands import RolloutTools
 from reconciler.surfaces.status_command import StatusTools
 from reconciler.wiring.git_sources import verifier_of
 from reconciler.wiring.page import known_status_token
+from reconciler.wiring.people import people_of
 from reconciler.wiring.ports import cluster_of, mirror_at, state_for_reading
 
 NO_DAEMON = "no daemon watches it"
@@ -80,6 +81,7 @@ async def _survey(settings: Settings, request: PlanRequest) -> Survey:
             clusters=clusters,
             recorded=await _recorded(settings),
             clock=SystemClock(),
+            people=people_of(settings),
         )
         return await surveyor.survey(head, only=request.cluster)
 

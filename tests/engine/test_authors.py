@@ -12,8 +12,19 @@ from reconciler.core.errors import Forbidden
 from reconciler.core.identifiers import ClusterName
 from reconciler.core.ledger import Standing
 from reconciler.core.manifests import JsonObject
+from reconciler.core.presenting.plan_text import plan_lines
+from reconciler.core.presenting.plan_view import plan_view
+from reconciler.engine.surveying import Recorded, Surveyor
 from tests.engine.mortality import Killed, Life, MortalStore
-from tests.engine.world import BROKEN, World, config_map, config_map_key, deployment, role
+from tests.engine.world import (
+    BROKEN,
+    REPOSITORY,
+    World,
+    config_map,
+    config_map_key,
+    deployment,
+    role,
+)
 
 pytestmark = pytest.mark.looptime
 
@@ -272,3 +283,33 @@ async def test_rights_in_a_manifest_are_given_by_its_author(world: World) -> Non
     assert askers(world, "viewer", "dry-run", "apply") == [ALICE.user]
     applied = [r for r in await world.records(Phase.OUTCOME) if r.verb is Verb.APPLY][-1]
     assert applied.detail["as"] == ALICE.user
+
+
+async def test_a_plan_made_aside_asks_as_the_author_and_says_so(world: World) -> None:
+    begun(world, web_a=config_map("a"), db_b=config_map("b"))
+    async with world.running(people=PEOPLE) as engine:
+        await started(world, engine)
+    await world.repository.fetch()
+    surveyor = Surveyor(
+        repository=world.repository,
+        name=REPOSITORY,
+        clusters=world.clusters,
+        recorded=Recorded(
+            await world.store.position(),
+            {world.cluster.name: await world.store.ledger(world.cluster.name)},
+        ),
+        clock=world.clock,
+        people=PEOPLE,
+    )
+    hers = world.push({"apps/web/a.yaml": config_map("a", "2")}, signer=ALICE.signer)
+    await world.repository.fetch()
+    made = (await surveyor.survey(hers)).plan
+    assert made is not None
+    told = "".join(piece.text for line in plan_lines(plan_view(made)) for piece in line)
+    assert f"as {ALICE.user}" in told
+    alice_may_not_touch(world, "a")
+    refused = (await surveyor.survey(hers)).plan
+    assert refused is not None
+    [refusal] = refused.clusters[0].refusals
+    assert refusal.explanation.startswith("alice@example.com may not:")
+    assert world.value("a") == "1"

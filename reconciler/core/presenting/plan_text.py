@@ -184,6 +184,8 @@ def _change(change: ChangeView, *, name_clusters: bool) -> Iterator[Line]:
         yield line(piece("is deleted and made anew", Tone.REMOVED), indent=3)
     if change.importance is Importance.PERMISSIONS:
         yield line(piece("gives access", Tone.WARNING), indent=3)
+    if change.written_as:
+        yield line(piece(f"as {change.written_as}", Tone.FAINT), indent=3)
     if change.explanation:
         yield line(change.explanation, indent=3)
     if change.force:

@@ -60,6 +60,8 @@ class ChangeView:
     force: bool
     explanation: str
     desired: Manifest | None = None
+    written_as: str = ""
+    """In whose name; empty where it is the daemon's own doing."""
 
     @property
     def whole(self) -> JsonValue:
@@ -278,6 +280,7 @@ def _change_view(change: Change) -> ChangeView:
         force=change.force,
         explanation=change.explanation,
         desired=change.desired if change.action in _MADE_ANEW else None,
+        written_as=change.authors[0].user if change.authors else "",
     )
 
 
