@@ -117,17 +117,18 @@ def declare(
         readers=readers(environment, homes, rollouts.rendered.values(), agents),
         notices=notices(declarations, policy.own, environment, homes, rollouts.rendered.values()),
     )
-    found = (
-        *problems,
-        *reference_problems(declarations),
-        *access_problems(declarations, declared.access, policy),
-        *rollouts.problems,
-        *_source_problems(declarations, declared),
-        *_authorizer_problems(declarations, policy),
-        *delivery_problems(declarations, environment),
-    )
+    found = (*problems, *rollouts.problems, *_problems(declarations, declared, policy))
     warnings = tuple(p for p in found if p.severity is Severity.WARNING)
     return replace(declared, warnings=warnings), found
+
+
+def _problems(declarations: Declarations, declared: Declared, policy: Policy) -> Iterator[Problem]:
+    """What is wrong with documents beside each other."""
+    yield from reference_problems(declarations)
+    yield from access_problems(declarations, declared.access, policy)
+    yield from _source_problems(declarations, declared)
+    yield from _authorizer_problems(declarations, policy)
+    yield from delivery_problems(declarations, declared.environment)
 
 
 def _environment(
