@@ -20,7 +20,7 @@ from reconciler.core.kinds import Model, Rollout
 from reconciler.core.layout import POLICY_PATH
 from reconciler.core.manifests import JsonObject, Source, manifest_of
 from reconciler.core.problems import Span
-from reconciler.core.rendering.admission import restriction_policy, token_policy
+from reconciler.core.rendering.admission import shared_restriction, token_policy
 from reconciler.core.rendering.authorization import agent_rules, model_route, rules_map
 from reconciler.core.rendering.model_access import model_servers_policy
 from reconciler.core.rendering.release import unit_labels
@@ -54,8 +54,7 @@ def _objects(declared: Declared, cluster: ClusterName) -> Iterator[JsonObject]:
         yield from token_policy(repository, labels)
     if reference is None:
         return
-    if any(role.spec.unless for role in declared.roles.values()):
-        yield restriction_policy(repository, labels)
+    yield from shared_restriction(repository, reference.namespace, labels)
     if reference.admit is not None:
         gateway = declared.environment.gateway(cluster)
         for namespace in sorted(_homes(declared, cluster)):

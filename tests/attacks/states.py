@@ -38,7 +38,10 @@ PARTS = (
     *(f"{name} {part}" for name in ROLES for part in ("groups", "allow", "unless")),
     AGENT,
     *MODELS,
+    "homes",
 )
+WITHOUT_WORKLOADS = tuple(part for part in PARTS if part not in ("teams", "homes"))
+"""Parts that change access, and start or end no namespace and no workload."""
 State: TypeAlias = "Mapping[str, int]"
 """A seed for each part, so that two states can differ in a few of them and agree in the others."""
 
@@ -47,9 +50,11 @@ def first_state(chance: random.Random) -> State:
     return {part: chance.getrandbits(32) for part in PARTS}
 
 
-def next_state(chance: random.Random, state: State) -> State:
-    """One that differs from `state` in one to four parts."""
-    changed = chance.sample(PARTS, chance.randint(1, 4))
+def next_state(
+    chance: random.Random, state: State, among: Sequence[str] = PARTS, *, least: int = 1
+) -> State:
+    """One that differs from `state` in up to four parts."""
+    changed = chance.sample(among, chance.randint(least, 4))
     return {**state, **{part: chance.getrandbits(32) for part in changed}}
 
 
@@ -63,7 +68,11 @@ def tree(state: State) -> dict[str, str]:
     texts = [
         *(_role(dice, name) for name in roles),
         *(_agent(dice[name], name) for name in agents),
-        *(text for name in MODELS for text in _model(dice[name], name, subjects, teams)),
+        *(
+            text
+            for name in MODELS
+            for text in _model(dice[name], name, subjects, dice["homes"].choice(teams))
+        ),
     ]
     namespaces = [
         json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
@@ -119,9 +128,7 @@ def _agent(chance: random.Random, name: str) -> str:
     return document("AgentScope", name, {**spec, "expires": "2099-12-31"})
 
 
-def _model(
-    chance: random.Random, name: str, subjects: Sequence[str], teams: Sequence[str]
-) -> Iterator[str]:
+def _model(chance: random.Random, name: str, subjects: Sequence[str], home: str) -> Iterator[str]:
     versions = [
         {
             "name": version,
@@ -134,7 +141,7 @@ def _model(
     serving = {"runtime": "deployment", "container": container}
     spec = {"owner": "team-risk", "versions": versions, "serving": serving}
     yield document("Model", name, spec, chance.choice(LABELS))
-    rollout = {"model": name, "version": "v1", "namespace": chance.choice(teams)}
+    rollout = {"model": name, "version": "v1", "namespace": home}
     yield document("Rollout", name, {**rollout, "waves": [{"clusters": {"env": "one"}}]})
 
 
@@ -159,6 +166,23 @@ def acts(*, prefix: str = "oidc:") -> tuple[Act, ...]:
         )
     )
     return (*on_models, *on_objects)
+
+
+def renamed(text: str, mark: str) -> str:
+    """With names that no other test on the same server has."""
+    agent = f"{AGENT}-{mark}"
+    names = {
+        "team-a": f"team-{mark}-a",
+        "team-b": f"team-{mark}-b",
+        "team-*": f"team-{mark}-*",
+        PARAMETERS: f"team-{mark}-p",
+        f'"{AGENT}"': f'"{agent}"',
+        f"agent/{AGENT}": f"agent/{agent}",
+        f"agent-{AGENT}/{AGENT}": f"agent-{agent}/{agent}",
+    }
+    for name, own in names.items():
+        text = text.replace(name, own)
+    return text
 
 
 def about_access(key: ObjectKey) -> bool:

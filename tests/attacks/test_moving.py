@@ -26,8 +26,13 @@ RULES = policy(extra=f"  authorizer: {{namespace: {PARAMETERS}}}\n").replace(
 
 
 def manifests(tree: Mapping[str, str]) -> dict[ObjectKey, Manifest]:
-    files = {"fairlead.yaml": RULES, "one.yaml": cluster_document("one", env="one"), **tree}
-    state: DesiredState = compiled(files).state
+    return manifests_of({"fairlead.yaml": RULES, **tree})
+
+
+def manifests_of(files: Mapping[str, str | bytes]) -> dict[ObjectKey, Manifest]:
+    """All of one cluster."""
+    declared = {"one.yaml": cluster_document("one", env="one"), **files}
+    state: DesiredState = compiled(declared).state
     return {
         key: manifest for unit in state.units.values() for key, manifest in unit.manifests.items()
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from reconciler.core.authorizing.rules import RULES_KEY, rules_of
+from reconciler.core.authorizing.rules import RULES_KEY, RULES_NAME, rules_of
 from reconciler.core.request_path import ACCESS_UNIT
 from tests.desired.builders import MODEL, POLICY, ROLLOUT, codes, compiled, repository
 
@@ -16,7 +16,7 @@ def rules_in(state) -> list[object]:
     found = []
     for (_, name), unit in state.units.items():
         if name == ACCESS_UNIT:
-            ((_, manifest),) = unit.manifests.items()
+            (manifest,) = (m for key, m in unit.manifests.items() if key.name == RULES_NAME)
             found.append(rules_of(json.loads(manifest.content)["data"][RULES_KEY]))
     return found
 

@@ -70,8 +70,24 @@ _TOKEN_RULES: Final = {
 }
 
 
-def restriction_policy(repository: str, labels: JsonObject) -> JsonObject:
-    """The one policy that all restrictions of a repository bind."""
+def shared_restriction(
+    repository: str, parameters: str, labels: JsonObject
+) -> Iterator[JsonObject]:
+    """The one policy that all restrictions of a repository bind, and a binding that stays.
+
+    An API server up to 1.36 that had no binding with a ConfigMap for a second sees no ConfigMap
+    made or changed afterwards, until it is started again (kubernetes/kubernetes#130887). So one
+    that restricts nobody is there before the first restriction and after the last.
+    """
+    name = _policy_name(repository)
+    yield _restriction_policy(repository, labels)
+    nobody: JsonObject = dict.fromkeys(("role", "actions", "labels", "groups", "resources"), "")
+    yield from _bound(
+        name, repository, nobody, parameters=parameters, namespaces=[parameters], labels=labels
+    )
+
+
+def _restriction_policy(repository: str, labels: JsonObject) -> JsonObject:
     policy: JsonObject = {
         "apiVersion": _API,
         "kind": "ValidatingAdmissionPolicy",
@@ -125,14 +141,28 @@ def restriction_objects(
     }
     name = restriction_name(repository, role, restriction)
     marked: JsonObject = {**labels, RESTRICTION_LABEL: "true"}
+    yield from _bound(
+        name, repository, data, parameters=parameters, namespaces=namespaces, labels=marked
+    )
+
+
+def _bound(
+    name: str,
+    repository: str,
+    data: JsonObject,
+    *,
+    parameters: str,
+    namespaces: Sequence[str],
+    labels: JsonObject,
+) -> Iterator[JsonObject]:
     yield {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": {"name": name, "namespace": parameters, "labels": marked},
+        "metadata": {"name": name, "namespace": parameters, "labels": dict(labels)},
         "data": with_revision(data),
     }
     among = _expression("kubernetes.io/metadata.name", "In", values=list(namespaces))
-    binding = _binding(name, _policy_name(repository), marked, among)
+    binding = _binding(name, _policy_name(repository), labels, among)
     spec = cast(JsonObject, binding["spec"])
     spec["paramRef"] = {
         "name": name,
