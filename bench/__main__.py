@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 from bench.access import access_table, measure_access
+from bench.authorizing import AskingBench, asking_table
 from bench.estate import Estate
 from bench.report import table
 from bench.reviews import ReviewBench, review_table
@@ -66,10 +67,20 @@ def bench(
         text += f"\n{_reviews(binaries, reviewed, rounds=rounds)}"
     text += f"\n{access_table(measure_access())}"
     if trials:
+        text += f"\n{_asking(binaries, trials=trials)}"
         text += f"\n{_rollouts(binaries, trials=trials)}"
     click.echo(text)
     if write:
         write.write_text(text)
+
+
+def _asking(binaries: Binaries, *, trials: int) -> str:
+    with (
+        ControlPlane(binaries, components=Components.FULL, gateway=True, authorize=True) as plane,
+        tempfile.TemporaryDirectory(prefix="fairlead-bench-") as directory,
+    ):
+        bench = AskingBench(plane, Path(directory), lambda text: click.echo(f"  {text}…"))
+        return asking_table(bench.measure(trials=trials))
 
 
 def _rollouts(binaries: Binaries, *, trials: int) -> str:
