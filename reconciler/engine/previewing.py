@@ -104,7 +104,7 @@ async def _ask_for(
 ) -> Preview:
     """What the server says to everybody who brought the object, or to the daemon itself."""
     if isinstance(found, Unattributed):
-        return Rejected("unattributed", found.reason)
+        return Rejected(code="unattributed", explanation=found.reason)
     if not found:
         return await _ask(cluster, cluster, candidate, head)
     for author in reversed(found):
