@@ -128,7 +128,7 @@ def _problems(declarations: Declarations, declared: Declared, policy: Policy) ->
     yield from access_problems(declarations, declared.access, policy)
     yield from _source_problems(declarations, declared)
     yield from _authorizer_problems(declarations, policy)
-    yield from delivery_problems(declarations, declared.environment)
+    yield from delivery_problems(declarations, declared.environment, policy)
 
 
 def _environment(

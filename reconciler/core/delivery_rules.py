@@ -1,4 +1,4 @@
-"""Can secrets be delivered as clusters and repository say?
+"""May secrets be read, and can they be delivered, as clusters and repository say?
 
 Separate from references between documents, because a store is a cluster that is another thing. The
 invariant: a commit without a problem here gives every reader a way to its store, and a store trusts
@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from reconciler.core.access.subjects import agent_namespace
 from reconciler.core.admission.findings import Pointer
-from reconciler.core.declarations import Declarations
+from reconciler.core.declarations import Declarations, declared_as
 from reconciler.core.documents import Document
 from reconciler.core.identifiers import ClusterName
-from reconciler.core.kinds import Cluster, Repository, Rollout
+from reconciler.core.kinds import AgentScope, Cluster, Model, Repository, Rollout
 from reconciler.core.kinds.secret_delivery import SecretDelivery
 from reconciler.core.placement import Estate
+from reconciler.core.policy import Policy
 from reconciler.core.problems import Problem
 from reconciler.core.rollout_units import Environment
 
@@ -23,7 +25,9 @@ _CLUSTER: Pointer = ("spec", "secretDelivery")
 _REPOSITORY: Pointer = ("spec", "defaults", "secretDelivery")
 
 
-def delivery_problems(declarations: Declarations, environment: Environment) -> Iterator[Problem]:
+def delivery_problems(
+    declarations: Declarations, environment: Environment, policy: Policy
+) -> Iterator[Problem]:
     estate = environment.estate
     for document, cluster in declarations.all(Cluster):
         yield from _store_problems(document, _CLUSTER, cluster.spec.secret_delivery, estate)
@@ -33,6 +37,28 @@ def delivery_problems(declarations: Declarations, environment: Environment) -> I
     yield from _shared_stores(declarations, environment)
     for document, rollout in declarations.all(Rollout):
         yield from _selected_stores(document, rollout, estate)
+        if model := declarations.of(Model).get(rollout.spec.model):
+            yield from _of_model(model, rollout.spec.namespace, policy)
+    for document, scope in declarations.all(AgentScope):
+        namespace = agent_namespace(scope.name)
+        for index, place in enumerate(scope.spec.secrets):
+            yield from _forbidden(document, ("spec", "secrets", index), namespace, place, policy)
+
+
+def _of_model(document: Document, namespace: str, policy: Policy) -> Iterator[Problem]:
+    """At the model, though it is the namespace of a rollout that may not read it."""
+    for index, secret in enumerate(declared_as(Model, document).spec.serving.secrets):
+        at: Pointer = ("spec", "serving", "secrets", index, "from")
+        yield from _forbidden(document, at, namespace, secret.source.place, policy)
+
+
+def _forbidden(
+    document: Document, at: Pointer, namespace: str, place: str, policy: Policy
+) -> Iterator[Problem]:
+    found = policy.secret_objection(namespace, place, at)
+    if found is not None:
+        where = document.span_at(found.pointer)
+        yield Problem(document.path, where, found.code, found.message, found.hint)
 
 
 def _store_problems(

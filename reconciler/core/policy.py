@@ -56,6 +56,19 @@ class Policy:
             return _namespace_objection(namespace, pointer, hint=_MERGE_FIRST)
         return None
 
+    def secret_objection(self, namespace: str, place: str, pointer: Pointer) -> Objection | None:
+        """Why nothing in the namespace may read the place, such as `vault:kv/risk/fraud`."""
+        for allow, hint in (
+            (self.own.allow, _widen("allow.secrets")),
+            (self.in_force.allow, _MERGE_FIRST),
+        ):
+            if not allow.permits_secret(namespace, place):
+                message = (
+                    f"the policy does not allow that {place} is read from namespace {namespace}"
+                )
+                return Objection(pointer, "secret-not-allowed", message, hint)
+        return None
+
     def refused_clusters(
         self, clusters: Mapping[ClusterName, Cluster]
     ) -> Mapping[ClusterName, str]:

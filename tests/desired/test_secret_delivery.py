@@ -8,9 +8,10 @@ import pytest
 
 from reconciler.core.access.differences import difference
 from reconciler.core.access.permissions import permissions
+from reconciler.core.approvals.loosening import loosened
 from reconciler.core.approvals.widening import widenings
 from reconciler.core.identifiers import ClusterName, UnitName
-from tests.desired.builders import ROLLOUT, codes, compiled
+from tests.desired.builders import POLICY, ROLLOUT, codes, compiled
 from tests.desired.secrets import AGENT, REFERENCES, STORE, clusters, model, with_secrets
 
 VAULT = ClusterName("vault-main")
@@ -182,3 +183,47 @@ def test_a_reference_that_no_store_could_follow_is_refused(text: str) -> None:
 def test_a_variable_that_a_secret_needs_is_refused_for_anything_else() -> None:
     taken = model("hf-token").replace("port: 8000", "port: 8000\n      env: {HF_TOKEN_FILE: /x}")
     assert codes(with_secrets(models=taken)) == ["field-value"]
+
+
+LIMITED = """\
+    secrets:
+    - {namespaces: [team-*], from: ["vault:kv/risk/*"]}
+    - {namespaces: [agent-eval-bot], from: ["vault:kv/risk/eval/*", "vault:kv/risk/judge"]}
+"""
+
+
+def limited(secrets: str = LIMITED) -> str:
+    return POLICY.replace(
+        "  allow: {namespaces: [team-*, agent-*, monitoring]}\n",
+        f"  allow:\n    namespaces: [team-*, agent-*]\n{secrets}",
+    )
+
+
+def test_what_the_policy_lets_a_namespace_read_may_be_named() -> None:
+    compiled(with_secrets("hf-token", vault="agent", agents=AGENT, fairlead=limited()))
+
+
+@pytest.mark.parametrize(
+    ("names", "scope"),
+    [
+        (["licence"], AGENT),
+        (["search"], AGENT),
+        (["hf-token"], AGENT.replace("risk/judge", "risk/fraud")),
+        (["hf-token"], AGENT.replace("eval/*", "*")),
+    ],
+    ids=["another-engine", "another-store", "another-path", "more-than-a-pattern"],
+)
+def test_what_the_policy_does_not_let_it_read_may_not(names: list[str], scope: str) -> None:
+    tree = with_secrets(*names, vault="agent", agents=scope, fairlead=limited())
+    assert [code for code in codes(tree) if code != "access-tests-missing"] == [
+        "secret-not-allowed"
+    ]
+
+
+def test_nobody_allows_a_secret_and_names_it_in_the_same_commit() -> None:
+    rules = compiled(with_secrets(fairlead=limited())).state.policy
+    wider = limited(LIMITED.replace("vault:kv/risk/*", "vault:other/*"))
+    tree = with_secrets("licence", vault="agent", fairlead=wider)
+    assert codes(tree, rules=rules) == ["secret-not-allowed"]
+    assert codes(tree) == []
+    assert "the policy allows other secrets" in loosened(rules, compiled(tree).state.policy)

@@ -28,6 +28,8 @@ def _loosened(before: RepositorySpec, after: RepositorySpec) -> Iterator[str]:
         yield "the rules of the request path are no longer where they were"
     yield from _more("namespace", before.allow.namespaces, after.allow.namespaces)
     yield from _more("kind", before.allow.kinds, after.allow.kinds)
+    if before.allow.secrets and before.allow.secrets != after.allow.secrets:
+        yield "the policy allows other secrets"
     yield from _more("cluster", before.clusters.names, after.clusters.names)
     if before.clusters.labels != after.clusters.labels and after.clusters.labels:
         yield "the policy allows clusters by other labels"

@@ -34,7 +34,7 @@ from reconciler.core.kinds.scalars import (
     Principal,
     Sha256,
 )
-from reconciler.core.kinds.secret_delivery import SecretDelivery
+from reconciler.core.kinds.secret_delivery import AllowedPlace, SecretDelivery
 from reconciler.core.kinds.serving import GatewayReference, Resources
 from reconciler.core.quantities import Percent
 
@@ -115,6 +115,22 @@ class ManifestSource(Part):
     """Labels of the clusters to apply them to; all the allowed ones when left out."""
 
 
+class AllowedSecrets(Part):
+    """Secrets that may be read from some namespaces."""
+
+    namespaces: tuple[NamePattern, ...] = Field(min_length=1)
+    """Namespaces of the readers, or patterns such as `team-*`; agents are in `agent-NAME`."""
+    places: tuple[AllowedPlace, ...] = Field(alias="from", min_length=1)
+    """Where the secrets lie, by store and path; `*` at the end is everything below."""
+
+    def permit(self, namespace: str, place: str) -> bool:
+        """Whether something in the namespace may read a place, which may end with `*` itself."""
+        return any(fnmatchcase(namespace, pattern) for pattern in self.namespaces) and any(
+            place == known or (known.endswith("*") and place.startswith(known[:-1]))
+            for known in self.places
+        )
+
+
 class Allowance(Part):
     """What documents of this repository may put into a cluster. Secrets never."""
 
@@ -126,6 +142,8 @@ class Allowance(Part):
     These are the kinds of RBAC, admission, custom resources, API services, storage, scheduling,
     nodes and their like. Ordinary kinds need no entry. `Secret` cannot be listed.
     """
+    secrets: tuple[AllowedSecrets, ...] = ()
+    """Which secrets models and agents may name. Any, while the list is empty."""
 
     @model_validator(mode="after")
     def _refuse_secrets(self) -> Allowance:
@@ -137,6 +155,9 @@ class Allowance(Part):
 
     def permits_namespace(self, namespace: str) -> bool:
         return any(fnmatchcase(namespace, pattern) for pattern in self.namespaces)
+
+    def permits_secret(self, namespace: str, place: str) -> bool:
+        return not self.secrets or any(known.permit(namespace, place) for known in self.secrets)
 
     def permits_kind(self, type: GroupVersionKind) -> bool:
         if (type.group, type.kind) == ("", "Secret"):

@@ -31,6 +31,15 @@ SecretSource: TypeAlias = Annotated[
         read=SecretReference.parse,
     ),
 ]
+AllowedPlace: TypeAlias = Annotated[
+    str,
+    TextForm(
+        what="a place of secrets",
+        pattern=r"^(vault|aws):([A-Za-z0-9_./:-]+(/\*)?|\*)$",
+        hint="write store and path such as vault:kv/risk/*, or vault:* for all of a store",
+        examples=("vault:kv/risk/*", "aws:*"),
+    ),
+]
 StoreAddress: TypeAlias = Annotated[
     str,
     TextForm(
