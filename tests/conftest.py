@@ -17,6 +17,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from signals.prometheus import running
+from vault.server import RealVault
+from vault.server import running as running_vault
 from xdist.remote import Producer
 from xdist.workermanage import WorkerController
 
@@ -32,6 +34,7 @@ from reconciler.sandbox import (
     require_network_namespaces,
 )
 from reconciler.sandbox.progress import Progress
+from reconciler.sandbox.releases import VAULT
 from tests import workers
 
 # A busy machine makes one example slow and the next one fast, which is no finding; what hangs ends
@@ -80,6 +83,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.gateway)
         for name in {"browser", "prometheus"} & needed:
             item.add_marker(name)
+        if "real_vault" in needed:
+            item.add_marker(workers.VAULT)
         if item.get_closest_marker("looptime"):
             item.add_marker(NO_WAITING)
     workers.group(items)
@@ -126,6 +131,8 @@ def _build_what_is_missing(config: pytest.Config, marks: set[str]) -> None:
         binaries_for(Components.FULL, progress, gateway=wanted)
     if workers.PROMETHEUS in marks:
         _prometheus_binary(progress)
+    if workers.VAULT in marks and isinstance(trouble := _vault_programs(progress), str):
+        progress.line(f"tests with a real Vault are skipped: {trouble}")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -180,6 +187,34 @@ def _prometheus_binary(progress: Progress | None = None) -> Path | str:
         return locate(["prometheus"], settings, progress=progress)["prometheus"]
     except SandboxError as error:
         return error.message
+
+
+@pytest.fixture(scope="session")
+def real_vault(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealVault]:
+    """A real Vault, set up as docs/secrets.md says."""
+    programs = _vault_programs()
+    if isinstance(programs, str):
+        pytest.skip(programs)
+    with running_vault(
+        programs["vault"],
+        programs["vault-plugin-auth-kubernetes"],
+        tmp_path_factory.mktemp("vault"),
+    ) as vault:
+        yield vault
+
+
+def _vault_programs(progress: Progress | None = None) -> Binaries | str:
+    """Or why there are none. A build that failed once is not tried again."""
+    if not _VAULT:
+        settings = BinarySettings.from_environment(os.environ)
+        try:
+            _VAULT.append(locate(sorted(VAULT.artefacts), settings, progress=progress))
+        except SandboxError as error:
+            _VAULT.append(error.message)
+    return _VAULT[0]
+
+
+_VAULT: list[Binaries | str] = []
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from __future__ import annotations
 import pytest
 from xdist.scheduler import LoadGroupScheduling
 
-GATEWAY, CLUSTER, PROMETHEUS = "gateway", "cluster", "prometheus"
-GROUPS = (GATEWAY, CLUSTER, "browser", PROMETHEUS, "postgres")
+GATEWAY, CLUSTER, PROMETHEUS, VAULT = "gateway", "cluster", "prometheus", "vault"
+GROUPS = (GATEWAY, CLUSTER, "browser", PROMETHEUS, "postgres", VAULT)
 """Names of markers, those whose tests take longest first; a test is of the first that it has."""
 
 

@@ -126,7 +126,23 @@ PROMETHEUS = Release(
     programs=(Program("prometheus", "github.com/prometheus/prometheus/cmd/prometheus"),),
     tags="remove_all_sd",
 )
-RELEASES = (KUBERNETES, KWOK, GATEWAY_API, CONTOUR, CONTOUR_DEFINITIONS, ENVOY, PROMETHEUS)
+VAULT = Release(
+    name="vault",
+    subdirectory="vault",
+    module="github.com/hashicorp/vault",
+    usual_seconds=330,
+    programs=(
+        Program("vault", "github.com/hashicorp/vault"),
+        Program(
+            "vault-plugin-auth-kubernetes",
+            "github.com/hashicorp/vault-plugin-auth-kubernetes/cmd/vault-plugin-auth-kubernetes",
+        ),
+    ),
+    tags="minimal",
+)
+"""For tests alone. Its license does not let others offer it, and no control plane starts it."""
+
+RELEASES = (KUBERNETES, KWOK, GATEWAY_API, CONTOUR, CONTOUR_DEFINITIONS, ENVOY, PROMETHEUS, VAULT)
 
 
 def linker_variables(release: Release, version: str) -> tuple[str, ...]:
@@ -137,6 +153,8 @@ def linker_variables(release: Release, version: str) -> tuple[str, ...]:
         return (f"github.com/projectcontour/contour/internal/build.Version={version}",)
     if release is PROMETHEUS:
         return (f"github.com/prometheus/common/version.Version={version.removeprefix('v')}",)
+    if release is VAULT:
+        return ()  # a file of its own says it
     major, minor, _ = version.removeprefix("v").split(".", 2)
     values = {
         "gitVersion": version,

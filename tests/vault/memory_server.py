@@ -27,6 +27,25 @@ class MemoryVault:
         self.token = "a-token"
         self.address = ""
 
+    def read(self, path: str) -> dict[str, Any] | None:
+        return self.contents.get(path)
+
+    def write(self, path: str, body: dict[str, Any]) -> None:
+        self.contents[path] = dict(body)
+
+    def remove(self, path: str) -> None:
+        self.contents.pop(path, None)
+
+    def asked(self) -> list[tuple[str, str]]:
+        """What the adapter asked for since `forget`."""
+        return list(self.requests)
+
+    def forget(self) -> None:
+        self.requests.clear()
+
+    def daemon_token(self) -> str:
+        return self.token
+
     def answer(self, verb: str, path: str, body: dict[str, Any], token: str) -> tuple[int, Any]:
         self.requests.append((verb, path))
         if self.sealed:

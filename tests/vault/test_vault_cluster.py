@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -21,11 +21,15 @@ from reconciler.core.snapshots import version_of
 from reconciler.ports import Gone, Interrupted, Listed, Seen, WatchEvent
 
 from .memory_server import MemoryVault, memory_vault
+from .server import RealVault
+
+Vault: TypeAlias = "MemoryVault | RealVault"
 
 TEXT = 'path "kv/data/fraud/eval" { capabilities = ["read"] }\n'
 LABELS = {"fairlead.dev/repository": "shop"}
 POLICY_PATH = "sys/policies/acl/agent-eval-bot"
 ROLE_PATH = "auth/kubernetes/role/agent-eval-bot"
+MARKER_PATH = "sys/policies/acl/fairlead-role-agent-eval-bot"
 
 
 def policy(text: str = TEXT, *, commit: str = "c1") -> Any:
@@ -56,20 +60,48 @@ def role(**changes: Any) -> Any:
 
 
 @pytest.fixture
-def vault() -> Iterator[MemoryVault]:
+def memory() -> Iterator[MemoryVault]:
     with memory_vault() as vault:
         yield vault
 
 
+@pytest.fixture(params=["memory", pytest.param("real", marks=pytest.mark.vault)])
+def vault(request: pytest.FixtureRequest) -> Iterator[Vault]:
+    if request.param == "memory":
+        yield request.getfixturevalue("memory")
+        return
+    real: RealVault = request.getfixturevalue("real_vault")
+    real.clean()
+    yield real
+    real.clean()
+
+
 @pytest.fixture
-async def cluster(vault: MemoryVault, tmp_path: Path) -> AsyncIterator[VaultCluster]:
+async def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[VaultCluster]:
+    """Of `vault`, or of `memory` for tests of what only one in memory can be made to do."""
+    both = "vault" in request.fixturenames
+    vault: Vault = request.getfixturevalue("vault" if both else "memory")
     token = tmp_path / "token"
-    token.write_text(f"{vault.token}\n")
+    token.write_text(f"{vault.daemon_token()}\n")
     clock = SystemClock()
     connection = VaultConnection(VaultAccess(vault.address, TokenFile(token)), clock)
     cluster = VaultCluster(ClusterName("vault-main"), connection, clock=clock)
     yield cluster
     await cluster.close()
+
+
+def none_of_it(vault: Vault) -> bool:
+    return all(vault.read(path) is None for path in (POLICY_PATH, ROLE_PATH, MARKER_PATH))
+
+
+def text_in(vault: Vault) -> str:
+    """The policy as Vault has it, without the marker."""
+    return str((vault.read(POLICY_PATH) or {})["policy"]).partition("\n")[2]
+
+
+def add(vault: Vault, line: str) -> None:
+    """As somebody with too many rights does."""
+    vault.write(POLICY_PATH, {"policy": f"{(vault.read(POLICY_PATH) or {})['policy']}{line}"})
 
 
 async def live(cluster: VaultCluster, body: Any) -> Any:
@@ -88,21 +120,21 @@ async def test_what_is_applied_is_read_as_it_was_declared(cluster: VaultCluster,
 
 @pytest.mark.parametrize("body", [policy(), role()], ids=["policy", "role"])
 async def test_applying_the_same_again_writes_nothing(
-    cluster: VaultCluster, vault: MemoryVault, body: Any
+    cluster: VaultCluster, vault: Vault, body: Any
 ) -> None:
     first = await cluster.apply(body, dry_run=False)
-    vault.requests.clear()
+    vault.forget()
     assert await cluster.apply(body, dry_run=False) == first
-    assert {verb for verb, _ in vault.requests} == {"GET"}
+    assert {verb for verb, _ in vault.asked()} == {"GET"}
 
 
 @pytest.mark.parametrize("body", [policy(), role()], ids=["policy", "role"])
 async def test_a_dry_run_shows_the_result_and_writes_nothing(
-    cluster: VaultCluster, vault: MemoryVault, body: Any
+    cluster: VaultCluster, vault: Vault, body: Any
 ) -> None:
     shown: Any = await cluster.apply(body, dry_run=True)
     assert shown["spec"] == body["spec"]
-    assert vault.contents == {}
+    assert none_of_it(vault)
 
 
 async def test_a_dry_run_owns_what_the_apply_will_own(cluster: VaultCluster) -> None:
@@ -111,20 +143,20 @@ async def test_a_dry_run_owns_what_the_apply_will_own(cluster: VaultCluster) -> 
 
 
 async def test_a_revert_restores_the_text_byte_for_byte(
-    cluster: VaultCluster, vault: MemoryVault
+    cluster: VaultCluster, vault: Vault
 ) -> None:
     await cluster.apply(policy(), dry_run=False)
-    before = vault.contents[POLICY_PATH]["policy"].partition("\n")[2]
+    before = text_in(vault)
     await cluster.apply(policy("# nothing\n", commit="c2"), dry_run=False)
     await cluster.apply(policy(commit="c3"), dry_run=False)
-    assert vault.contents[POLICY_PATH]["policy"].partition("\n")[2] == before == TEXT
+    assert text_in(vault) == before == TEXT
 
 
 async def test_a_text_that_somebody_changed_is_seen_as_drift_and_put_back(
-    cluster: VaultCluster, vault: MemoryVault
+    cluster: VaultCluster, vault: Vault
 ) -> None:
     ours = await cluster.apply(policy(), dry_run=False)
-    vault.contents[POLICY_PATH]["policy"] += 'path "kv/data/*" { capabilities = ["read"] }\n'
+    add(vault, 'path "kv/data/*" { capabilities = ["read"] }\n')
     drifted = await live(cluster, policy())
     assert owned_digest(drifted) != owned_digest(ours)
     assert version_of(drifted) > version_of(ours)
@@ -135,10 +167,10 @@ async def test_a_text_that_somebody_changed_is_seen_as_drift_and_put_back(
 
 
 async def test_a_role_that_somebody_widened_is_seen_and_put_back(
-    cluster: VaultCluster, vault: MemoryVault
+    cluster: VaultCluster, vault: Vault
 ) -> None:
     ours = await cluster.apply(role(), dry_run=False)
-    vault.contents[ROLE_PATH]["token_max_ttl"] = 2_764_800
+    vault.write(ROLE_PATH, {**(vault.read(ROLE_PATH) or {}), "token_max_ttl": 2_764_800})
     with pytest.raises(Conflict) as caught:
         await cluster.apply(role(), dry_run=True)
     assert [cause.field for cause in caught.value.causes] == [".spec.tokenMaxTtlSeconds"]
@@ -147,21 +179,21 @@ async def test_a_role_that_somebody_widened_is_seen_and_put_back(
 
 
 async def test_what_has_no_marker_is_neither_changed_nor_deleted(
-    cluster: VaultCluster, vault: MemoryVault
+    cluster: VaultCluster, vault: Vault
 ) -> None:
-    vault.contents[POLICY_PATH] = {"policy": 'path "theirs" {}'}
-    before = dict(vault.contents)
+    theirs = 'path "theirs" { capabilities = ["read"] }'
+    vault.write(POLICY_PATH, {"policy": theirs})
     with pytest.raises(Conflict):
         await cluster.apply(policy(), dry_run=False)
     uid = (await live(cluster, policy()))["metadata"]["uid"]
     with pytest.raises(Refused):
         await cluster.delete(policy_key("agent-eval-bot"), API_VERSION, uid=uid)
-    assert vault.contents == before
+    assert (vault.read(POLICY_PATH) or {})["policy"] == theirs
 
 
 @pytest.mark.parametrize("body", [policy(), role()], ids=["policy", "role"])
 async def test_deleting_removes_that_incarnation_and_its_marker(
-    cluster: VaultCluster, vault: MemoryVault, body: Any
+    cluster: VaultCluster, vault: Vault, body: Any
 ) -> None:
     key = ObjectKey("vault.fairlead.dev", body["kind"], "", "agent-eval-bot")
     applied: Any = await cluster.apply(body, dry_run=False)
@@ -170,44 +202,42 @@ async def test_deleting_removes_that_incarnation_and_its_marker(
     uid = applied["metadata"]["uid"]
     assert await cluster.delete(key, API_VERSION, uid=uid) is True
     assert await cluster.delete(key, API_VERSION, uid=uid) is False
-    assert vault.contents == {}
+    assert none_of_it(vault)
 
 
-async def test_the_marker_of_a_role_grants_nothing(
-    cluster: VaultCluster, vault: MemoryVault
-) -> None:
+async def test_the_marker_of_a_role_grants_nothing(cluster: VaultCluster, vault: Vault) -> None:
     await cluster.apply(role(), dry_run=False)
-    marker = vault.contents["sys/policies/acl/fairlead-role-agent-eval-bot"]["policy"]
+    marker = str((vault.read(MARKER_PATH) or {})["policy"])
     assert all(line.startswith("#") for line in marker.splitlines())
 
 
 async def test_a_role_whose_write_was_lost_after_its_marker_is_written_again(
-    cluster: VaultCluster, vault: MemoryVault
+    cluster: VaultCluster, vault: Vault
 ) -> None:
     await cluster.apply(role(), dry_run=False)
-    del vault.contents[ROLE_PATH]
+    vault.remove(ROLE_PATH)
     assert await live(cluster, role()) is None
     applied: Any = await cluster.apply(role(), dry_run=False)
     assert applied["spec"] == role()["spec"]
 
 
-async def test_no_request_goes_where_values_are(cluster: VaultCluster, vault: MemoryVault) -> None:
+async def test_no_request_goes_where_values_are(cluster: VaultCluster, vault: Vault) -> None:
     for body in (policy(), role()):
         applied: Any = await cluster.apply(body, dry_run=False)
         key = ObjectKey("vault.fairlead.dev", body["kind"], "", "agent-eval-bot")
         await cluster.delete(key, API_VERSION, uid=applied["metadata"]["uid"])
     await cluster.rights("")
     allowed = ("sys/policies/acl", "auth/kubernetes/role", "sys/capabilities-self")
-    assert all(path.startswith(allowed) for _, path in vault.requests)
+    assert all(path.startswith(allowed) for _, path in vault.asked())
 
 
 @pytest.mark.parametrize("name", ["../../../kv/data/fraud", "a/../../x", "a%2fb", "a?list=true"])
 async def test_a_name_does_not_lead_out_of_the_place_of_policies(
-    cluster: VaultCluster, vault: MemoryVault, name: str
+    cluster: VaultCluster, vault: Vault, name: str
 ) -> None:
     with pytest.raises(Refused):
         await cluster.get(policy_key(name), API_VERSION)
-    assert vault.requests == []
+    assert vault.asked() == []
 
 
 @pytest.mark.parametrize("name", ["root", "default", "fairlead-role-x"])
@@ -234,15 +264,15 @@ async def test_a_kind_that_is_not_served_is_named(cluster: VaultCluster) -> None
 
 
 async def test_a_token_that_may_do_too_little_is_forbidden(
-    cluster: VaultCluster, vault: MemoryVault
+    cluster: VaultCluster, memory: MemoryVault
 ) -> None:
-    vault.token = "another"
+    memory.token = "another"
     with pytest.raises(Forbidden):
         await cluster.get(role_key("agent-eval-bot"), API_VERSION)
 
 
-async def test_a_sealed_server_is_tried_again(cluster: VaultCluster, vault: MemoryVault) -> None:
-    vault.sealed = True
+async def test_a_sealed_server_is_tried_again(cluster: VaultCluster, memory: MemoryVault) -> None:
+    memory.sealed = True
     with pytest.raises(Unavailable):
         await cluster.apply(policy(), dry_run=False)
 
@@ -256,10 +286,10 @@ async def test_a_sealed_server_is_tried_again(cluster: VaultCluster, vault: Memo
     ],
 )
 async def test_rights_that_reach_values_or_more_rights_are_excessive(
-    cluster: VaultCluster, vault: MemoryVault, path: str, held: list[str]
+    cluster: VaultCluster, memory: MemoryVault, path: str, held: list[str]
 ) -> None:
     assert excessive_rights(await cluster.rights("")) == ()
-    vault.capabilities[path] = held
+    memory.capabilities[path] = held
     assert excessive_rights(await cluster.rights("")) != ()
 
 
@@ -271,10 +301,10 @@ class Hurried(SystemClock):
 
 
 async def test_a_watch_tells_what_is_ours_then_what_changes_and_goes(
-    cluster: VaultCluster, vault: MemoryVault
+    cluster: VaultCluster, memory: MemoryVault
 ) -> None:
     cluster._clock = Hurried()
-    vault.contents["sys/policies/acl/theirs"] = {"policy": 'path "theirs" {}'}
+    memory.contents["sys/policies/acl/theirs"] = {"policy": 'path "theirs" {}'}
     await cluster.apply(policy(), dry_run=False)
     resource = next(iter(RESOURCES.values()))
     events = cluster.watch(resource, selector="fairlead.dev/repository=shop")
@@ -284,18 +314,18 @@ async def test_a_watch_tells_what_is_ours_then_what_changes_and_goes(
 
     assert isinstance(await following(), Seen)
     assert isinstance(await following(), Listed)
-    vault.contents[POLICY_PATH]["policy"] += "# edited\n"
+    memory.contents[POLICY_PATH]["policy"] += "# edited\n"
     seen = await following()
     assert isinstance(seen, Seen)
     assert seen.body == await live(cluster, policy())
-    vault.sealed = True
+    memory.sealed = True
     assert isinstance(await following(), Interrupted)
-    vault.sealed = False
+    memory.sealed = False
     while isinstance(event := await following(), Interrupted):
         pass
     assert isinstance(event, Seen)
     assert isinstance(await following(), Listed)
-    del vault.contents[POLICY_PATH]
+    del memory.contents[POLICY_PATH]
     gone = await following()
     assert isinstance(gone, Gone)
 
