@@ -32,6 +32,8 @@ class Reviewed:
 
     `offline` is set where no cluster was asked. `paths` are the files that it changes, `policy` is
     the one in force, absent where not even that could be read. `impact` is there where a plan is.
+    `gains` says who would get what, as the daemon will judge it; `narrows` is set where nobody has
+    to be asked as an owner, `breaks` where all that it does is to break the glass.
     """
 
     key: PlanKey
@@ -40,6 +42,9 @@ class Reviewed:
     paths: tuple[DocumentPath, ...] = ()
     policy: RepositorySpec | None = None
     impact: Impact | None = None
+    gains: tuple[str, ...] = ()
+    narrows: bool = False
+    breaks: bool = False
     offline: bool = False
     trouble: str = ""
     hint: str = ""
@@ -80,13 +85,15 @@ class Reviewed:
         """Whether anybody gets more access than before, by any account of it."""
         told = self.impact.access if self.impact else ()
         written = self.view.widened if self.view else 0
-        return written > 0 or any(change.gains for change in told)
+        return bool(self.gains) or written > 0 or any(change.gains for change in told)
 
     def consent(self, approvals: Sequence[Approval], *, author: str) -> Consent:
         """What people have to say to it. None of it without a plan: there is nothing to approve."""
         if self.policy is None or self.view is None:
             return Consent(())
-        needed = requirements(self.policy, self.paths, widens=self.widens)
+        paths, widens = () if self.narrows else self.paths, self.widens
+        breaks = widens and self.breaks
+        needed = requirements(self.policy, paths, widens=widens, breaks=breaks)
         people = self.policy.approvals
         return consent(needed, approvals, people, plan=self.digest, key=self.key, author=author)
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from reconciler.core.approvals.judging import enforced
+from reconciler.core.approvals.widening import only_breaks_glass, only_narrows, widenings
 from reconciler.core.change_requests import PlanKey
 from reconciler.core.desired import DesiredState
 from reconciler.core.errors import FairleadError, Terminal, Untrusted
@@ -109,6 +111,12 @@ class LiveSurveyor:
         if moved := self._engine.reconciler.positions.relocations(state, before):
             return replace(found, problems=(*after.problems, *moved))
         judged = _Judged(before, after)
+        found = replace(
+            found,
+            gains=widenings(before, state),
+            narrows=enforced(before.policy) and only_narrows(before, state),
+            breaks=only_breaks_glass(before, state),
+        )
         return await (self._live(found, judged) if live else self._offline(found, judged))
 
     async def _compiled(

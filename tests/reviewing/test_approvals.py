@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconciler.core.change_requests import CheckState, ReviewState
+from reconciler.core.identifiers import DocumentPath
 from reconciler.core.manifests import JsonObject
 from tests.engine.world import config_map, config_map_key, role
 from tests.reviewing.world import ReviewWorld
@@ -52,6 +53,17 @@ async def test_s7_without_the_owner_the_check_waits_and_says_for_whom() -> None:
         await world.until_state(number, CheckState.WAITING)
         assert "owner" in world.title(number)
         assert "apps/a/more.yaml" in world.title(number)
+
+
+async def test_whoever_would_let_others_approve_needs_the_quorum_that_is_in_force() -> None:
+    world = owned()
+    async with world.both() as (_, reviewer):
+        known = world.repository.files(world.head)[DocumentPath("fairlead.yaml")].content
+        loosened = known.replace(b"owner: [Grace]", b"owner: [Grace, mallory]")
+        number = world.open({"fairlead.yaml": loosened})
+        reviewer.hint()
+        await world.until_state(number, CheckState.WAITING)
+        assert "2 of owner or security, because it gives more access" in world.title(number)
 
 
 async def test_s7_an_approval_of_the_owner_turns_it_green() -> None:
