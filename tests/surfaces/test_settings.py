@@ -187,3 +187,51 @@ def test_everything_that_the_example_comments_out_is_valid_as_well(tmp_path: Pat
 def _is_field(line: str) -> bool:
     name, colon, _ = line.strip().removeprefix("- ").partition(":")
     return bool(colon) and name.isalnum() and name != "Made"
+
+
+SIGNED = LEAST.replace("}", ", allowedSignersFile: signers}", 1)
+AUTHORED = SIGNED.replace("kubeconfig}", "kubeconfig, applyAs: author}")
+ALICE = "people: [{signer: alice@e.com, user: 'oidc:alice', groups: ['oidc:researchers']}]\n"
+
+
+def test_the_authors_of_a_cluster_are_those_of_the_settings(tmp_path: Path) -> None:
+    settings = loaded(tmp_path, AUTHORED + ALICE)
+    assert settings.clusters[0].apply_as == "author"
+    assert settings.people[0].user == "oidc:alice"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [AUTHORED, AUTHORED.replace(", allowedSignersFile: signers", "") + ALICE],
+    ids=["nobody is named", "nobody's signature is known"],
+)
+def test_authors_of_whom_nobody_knows_who_they_are_are_refused(tmp_path: Path, text: str) -> None:
+    [problem] = problems(tmp_path, text)
+    assert "does not say who the authors are" in problem
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "what"),
+    [
+        ("'oidc:alice'", "'system:admin'", "the name of a user"),
+        ("'oidc:researchers'", "'system:masters'", "the name of a group"),
+        ("alice@e.com", "'*@e.com'", "the name of a signer"),
+    ],
+)
+def test_nobody_is_a_part_of_the_cluster_or_everybody(
+    tmp_path: Path, before: str, after: str, what: str
+) -> None:
+    [problem] = problems(tmp_path, AUTHORED + ALICE.replace(before, after))
+    assert f"is not {what}" in problem
+
+
+def test_a_secret_store_has_no_authors(tmp_path: Path) -> None:
+    store = "- {name: v, vault: {address: 'https://v', tokenFile: t}, applyAs: author}\n"
+    [problem] = problems(tmp_path, SIGNED + store + ALICE)
+    assert "gives applyAs to a secret store" in problem
+
+
+def test_one_signer_is_one_person(tmp_path: Path) -> None:
+    twice = ALICE.replace("}]", "}, {signer: alice@e.com, user: 'oidc:other'}]")
+    [problem] = problems(tmp_path, AUTHORED + twice)
+    assert "lists alice@e.com twice" in problem
