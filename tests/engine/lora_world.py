@@ -177,16 +177,22 @@ class LoraWorld(RolloutWorld):
         self._allowed, self._allowed_before = now, self._allowed
         self._may = self._allowed | self._allowed_before
 
-    def _request(self, cluster: str) -> None:
+    def _request(self, cluster: str, count: int) -> None:
         rules = self.rules(cluster)
         if not rules:
             return
-        is_cohort = self._random.random() < self.cohort
-        rule = rules[0] if len(rules) == 1 or is_cohort else rules[-1]
-        backends = rule["backendRefs"]
-        (chosen,) = self._random.choices(backends, [one["weight"] for one in backends])
-        version = _version(chosen)
-        up = [server for server in self.servers(cluster, chosen["name"]) if server.ready]
+        up = {
+            ref["name"]: [one for one in self.servers(cluster, ref["name"]) if one.ready]
+            for rule in rules
+            for ref in rule["backendRefs"]
+        }
+        for _ in range(count):
+            is_cohort = self._random.random() < self.cohort
+            backends = rules[0 if len(rules) == 1 or is_cohort else -1]["backendRefs"]
+            (chosen,) = self._random.choices(backends, [one["weight"] for one in backends])
+            self._reach(cluster, _version(chosen), up[chosen["name"]])
+
+    def _reach(self, cluster: str, version: str, up: list[Replica]) -> None:
         if version not in self._may:
             self.strays.append(version)
         if not up:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import Counter
+import re
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -25,6 +26,8 @@ from reconciler.ports import Answer, Comparison, Replica
 from tests.engine.world import World
 
 TICK_SECONDS = 0.25
+_POD = re.compile(r"fraud-([^-]+)-")
+"""Its version, as Deployments and KServe name pods."""
 ROUTE = ObjectKey("gateway.networking.k8s.io", "HTTPRoute", "team-a", "fraud")
 
 GATE = """\
@@ -214,8 +217,7 @@ class RolloutWorld(World):
                 self._note_way(name)
                 expected = self.rate * TICK_SECONDS
                 count = int(expected) + (self._random.random() < expected % 1)
-                for _ in range(count):
-                    self._request(name)
+                self._request(name, count)
 
     async def _before_requests(self) -> None:
         """For worlds that look at what is durable before every tick."""
@@ -248,8 +250,8 @@ class RolloutWorld(World):
         rules = self.rules(cluster)
         if not rules:
             return
-        newest = max(self.shares(cluster))
-        way = f"{newest} {self.shares(cluster)[newest]}" if newest != "v1" else "v1"
+        newest, share = max(self.shares(cluster).items())
+        way = f"{newest} {share}" if newest != "v1" else "v1"
         if len(rules) > 1:
             way += " cohort"
             self.previews += rules[0]["matches"][0]["headers"]
@@ -258,39 +260,40 @@ class RolloutWorld(World):
         if self.ways[cluster][-1:] != [way]:
             self.ways[cluster].append(way)
 
-    def _request(self, cluster: str) -> None:
+    def _request(self, cluster: str, count: int) -> None:
+        """Nothing changes between requests of one tick, so the route is looked at once."""
         rules = self.rules(cluster)
         if not rules:
             return
-        is_cohort = self._random.random() < self.cohort
-        rule = rules[0] if len(rules) == 1 or is_cohort else rules[-1]
-        version = self._chosen(rule["backendRefs"])
-        failed = self._answer(cluster, version)
-        self.answered[cluster, version, failed] += 1
-        for filter_ in rule.get("filters", []):
-            mirror = filter_["requestMirror"]
-            if self._random.random() * 100 < mirror.get("percent", 100):
-                self._answer(cluster, mirror["backendRef"]["name"].removeprefix("fraud-"))
+        up: dict[str, list[Counter[str]]] = defaultdict(list)
+        for replica in self.replicas[ClusterName(cluster)].present():
+            if found := _POD.match(replica.name):
+                up[found[1]].append(self._counters[replica.uid])
+        for _ in range(count):
+            is_cohort = self._random.random() < self.cohort
+            rule = rules[0] if len(rules) == 1 or is_cohort else rules[-1]
+            version = self._chosen(rule["backendRefs"])
+            failed = self._answer(cluster, version, up[version])
+            self.answered[cluster, version, failed] += 1
+            for filter_ in rule.get("filters", []):
+                mirror = filter_["requestMirror"]
+                if self._random.random() * 100 < mirror.get("percent", 100):
+                    copied_to = mirror["backendRef"]["name"].removeprefix("fraud-")
+                    self._answer(cluster, copied_to, up[copied_to])
 
     def _chosen(self, backends: list[dict[str, Any]]) -> str:
         names = [backend["name"].removeprefix("fraud-") for backend in backends]
         weights = [backend["weight"] for backend in backends]
         return self._random.choices(names, weights)[0]
 
-    def _answer(self, cluster: str, version: str) -> bool:
-        up = [
-            replica
-            for replica in self.replicas[ClusterName(cluster)].present()
-            if replica.name.startswith(f"fraud-{version}-")
-        ]
+    def _answer(self, cluster: str, version: str, up: list[Counter[str]]) -> bool:
         if not up:
             return True
         share = self.errors.get(version, 0.0)
         if version != "v1":
             share = max(share, self.failing_clusters.get(cluster, 0.0))
         failed = self._random.random() < share
-        counters = self._counters[self._random.choice(up).uid]
-        counters["failure" if failed else "success"] += 1
+        self._random.choice(up)["failure" if failed else "success"] += 1
         return failed
 
     def _respond(self, asked: Asked) -> Answer | FairleadError | None:
