@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from reconciler.access_ports import Reviews, ToolServers
-from reconciler.core.audit.records import AuditRecord
+from reconciler.core.audit.records import AuditRecord, Verb
 from reconciler.core.authorizing.bodies import run_metadata
 from reconciler.core.authorizing.deciding import (
     Caller,
@@ -31,6 +31,7 @@ from reconciler.core.authorizing.records import (
     Findings,
     Origin,
     commitment_to,
+    life_record,
     record_of,
     trace_of,
     traceparent,
@@ -161,9 +162,16 @@ class Authorizer:
             log.warning("authorizer.denial_not_recorded", code=error.code, reason=error.message)
         return Answer(denial, findings.trace, {"x-fairlead-trace": findings.trace})
 
+    def life(self, verb: Verb) -> AuditRecord:
+        """What the log is to say when it starts and when it stops."""
+        return life_record(verb, self._origin, self.clock.now())
+
     def _record(self, findings: Findings, denial: Denial | None) -> AuditRecord:
-        origin = Origin(self.live.repository, self.live.commit, self.cluster)
-        return record_of(findings, denial, origin, self.clock.now())
+        return record_of(findings, denial, self._origin, self.clock.now())
+
+    @property
+    def _origin(self) -> Origin:
+        return Origin(self.live.repository, self.live.commit, self.cluster)
 
     def _onward(
         self, request: HttpRequest, findings: Findings, agent: Agent | None

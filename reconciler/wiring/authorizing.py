@@ -21,6 +21,7 @@ from reconciler.adapters.cluster_kubernetes import KubernetesCluster
 from reconciler.adapters.reviews_kubernetes import KubernetesReviews
 from reconciler.adapters.state_sql import open_state
 from reconciler.adapters.tool_servers_http import HttpToolServers
+from reconciler.core.audit.records import Verb
 from reconciler.core.identifiers import ClusterName
 from reconciler.engine.authorizing import Authorizer
 from reconciler.engine.authorizing_records import DecisionLog
@@ -71,9 +72,15 @@ async def serve_authorizer(
         checkpointer = Checkpointer(state, signer, None)
         opened.push_async_callback(checkpointer.publish)
         decisions = DecisionLog(state, clock, settings.record_grants, random.random)
-        opened.push_async_callback(decisions.close)
         authorizer = _authorizer(settings, decisions, clock, opened)
         live = authorizer.live
+
+        async def noted(verb: Verb) -> None:
+            await state.append([authorizer.life(verb)])
+
+        await noted(Verb.START)
+        opened.push_async_callback(noted, Verb.STOP)
+        opened.push_async_callback(decisions.close)
         if settings.grpc_listen is not None:
             serving = served_over_grpc(authorizer, settings.grpc_listen)
             await opened.enter_async_context(serving)

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 
+from reconciler.core.audit.records import Verb
 from reconciler.core.kinds.authorizer import AdmittedPeers
 from reconciler.core.rendering.model_access import POLICY_NAME, model_servers_policy
 
@@ -198,6 +199,8 @@ async def test_attack_8_a_gateway_without_its_authorizer_lets_nothing_pass(world
     await world.stopped.wait()
     assert (await world.ask(token))[0] == 503
     assert world.upstream.requests == []
+    verbs = [record.verb for record in await world.records()]
+    assert (verbs[0], verbs[-1]) == (Verb.START, Verb.STOP)
 
 
 async def test_attack_7_the_policy_of_model_servers_is_one_that_the_server_takes_as_it_is(

@@ -101,6 +101,21 @@ def record_of(
     )
 
 
+def life_record(verb: Verb, origin: Origin, time: datetime) -> AuditRecord:
+    """That the authorizer starts or stops: while none is there, a gateway lets nothing pass."""
+    return AuditRecord(
+        time=time,
+        repository=origin.repository,
+        commit=origin.commit,
+        actor="fairlead",
+        verb=verb,
+        phase=Phase.DECISION,
+        reason=Reason.OPERATION,
+        cluster=origin.cluster,
+        result="ok",
+    )
+
+
 def _call_detail(call: Call | None) -> JsonObject:
     if call is None:
         return {}
