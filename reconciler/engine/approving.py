@@ -122,20 +122,23 @@ class Approver:
 
     async def _candidate(self, way: _Way, desired: DesiredState) -> Candidate:
         difference = await self._repository.difference(way.before.commit, desired.commit)
+        gains = widenings(way.before, desired)
         return Candidate(
             repository=desired.repository,
             base=way.before.commit,
             head=way.line[0],
             commits=way.commits,
             paths=tuple(sorted(_paths(difference))),
-            gains=widenings(way.before, desired),
-            exempt=await self._exemption(way, desired, difference),
+            gains=gains,
+            exempt=await self._exemption(way, desired, difference, widens=bool(gains)),
             breaks=only_breaks_glass(way.before, desired),
         )
 
-    async def _exemption(self, way: _Way, desired: DesiredState, difference: TreeDifference) -> str:
+    async def _exemption(
+        self, way: _Way, desired: DesiredState, difference: TreeDifference, *, widens: bool
+    ) -> str:
         """Why owners need not be asked, which neither an emergency nor an abort can wait for."""
-        if only_narrows(way.before, desired):
+        if not widens and only_narrows(way.before, desired):
             return NARROWS
         for state in self._positions.states().values():
             failed = state.failure.target.commit if state.failure else None

@@ -42,7 +42,7 @@ def widenings(before: DesiredState, after: DesiredState) -> tuple[str, ...]:
 
 def only_narrows(before: DesiredState, after: DesiredState) -> bool:
     """Whether all that changes is access, and all of that is taken away."""
-    same = _same_but_access(before, after) and _but_access(before) == _but_access(after)
+    same = _same_but_access(before, after) and _same_models_but_access(before, after)
     if not same or not all(map(_is_about_access, _changed(before, after))):
         return False
     changes = state_access_changes(before, after)
@@ -77,16 +77,18 @@ def _sentence(change: AccessChange) -> str:
     return f"{change.who} gains {change.what}{where}"
 
 
-def _but_access(state: DesiredState) -> dict[str, Model]:
-    """The models, as they are apart from who may use which version."""
-    bare = {}
-    for name, model in state.models.items():
-        versions = tuple(
-            version.model_copy(update={"access": None}) for version in model.spec.versions
-        )
-        spec = model.spec.model_copy(update={"versions": versions})
-        bare[name] = model.model_copy(update={"spec": spec})
-    return bare
+def _same_models_but_access(before: DesiredState, after: DesiredState) -> bool:
+    """Whether the models are alike apart from who may use which version."""
+    if before.models.keys() != after.models.keys():
+        return False
+    pairs = ((model, after.models[name]) for name, model in before.models.items())
+    return all(old == new or _but_access(old) == _but_access(new) for old, new in pairs)
+
+
+def _but_access(model: Model) -> Model:
+    versions = (version.model_copy(update={"access": None}) for version in model.spec.versions)
+    spec = model.spec.model_copy(update={"versions": tuple(versions)})
+    return model.model_copy(update={"spec": spec})
 
 
 _Pair = tuple[Manifest | None, Manifest | None]
