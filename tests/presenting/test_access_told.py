@@ -21,6 +21,9 @@ from reconciler.core.presenting.access_told import (
 GAINED = AccessChange(True, "Role ml-researcher", "infer on fraud@v3")
 JOINED = AccessChange(False, "group interns", "Role ml-researcher")
 BOUND = AccessChange(True, "group interns", "Role reader in namespace a", (ClusterName("one"),))
+LENT = AccessChange(
+    True, "user grace", "Role ml-researcher from 2027-01-01T00:00:00Z until later, because of it"
+)
 
 NAMES = st.from_regex(r"[a-z]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True)
 
@@ -42,8 +45,8 @@ def test_a_record_of_another_release_says_nothing(detail: JsonObject) -> None:
 
 
 def test_a_change_is_about_the_role_whether_it_or_its_group_gains() -> None:
-    told = AccessTold((GAINED, JOINED, BOUND))
-    assert told.about("ml-researcher") == (GAINED, JOINED)
+    told = AccessTold((GAINED, JOINED, BOUND, LENT))
+    assert told.about("ml-researcher") == (GAINED, JOINED, LENT)
     assert subject_of(BOUND) is None, "a Role of Kubernetes is not one of ours"
 
 

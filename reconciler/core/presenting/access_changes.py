@@ -175,22 +175,13 @@ def _of_glass(glass: BreakGlass) -> Iterator[_Right]:
 
 def _effective(before: DesiredState | None, after: DesiredState) -> Iterator[AccessChange]:
     """What follows from roles, agent scopes and model versions together."""
-    if before is not None and _same_access(before, after):
-        return
-    old = permissions(before.access, _WHILE_SCOPES_HOLD) if before else NOTHING
-    found = difference(old, permissions(after.access, _WHILE_SCOPES_HOLD))
+    was, is_now = before.access if before else None, after.access
+    if was == is_now:
+        return  # As between most commits.
+    old = permissions(was, _WHILE_SCOPES_HOLD) if was else NOTHING
+    found = difference(old, permissions(is_now, _WHILE_SCOPES_HOLD))
     for change in (*found.gained, *found.lost):
         yield AccessChange(change.gains, change.who, change.what)
-
-
-def _same_access(before: DesiredState, after: DesiredState) -> bool:
-    """Whether all is declared alike that permissions follow from, as between most commits."""
-    return (
-        before.roles == after.roles
-        and before.agents == after.agents
-        and before.models == after.models
-        and before.namespaces == after.namespaces
-    )
 
 
 def _of_cluster(cluster: Cluster) -> Iterator[_Right]:

@@ -21,6 +21,8 @@ from reconciler.core.sight import Sight
 MOST_TOLD: Final = 50
 """Changes that a record lists: the first commit of a large repository has thousands."""
 
+_LENT: Final = re.compile(r"(Role [a-z0-9-]+) from ")
+"""How it is said that somebody has a Role for a while."""
 _VERSION: Final = re.compile(r"([a-z0-9][a-z0-9.-]*)@")
 
 
@@ -48,7 +50,8 @@ class AccessTold:
 
 def subject_of(change: AccessChange) -> str | None:
     """The Role or the agent that a change is about; None for other objects and for sign-in."""
-    return subject_in(change.who) or subject_in(change.what)
+    lent = _LENT.match(change.what)
+    return subject_in(change.who) or subject_in(lent[1] if lent else change.what)
 
 
 def access_detail(changes: Sequence[AccessChange]) -> JsonObject:

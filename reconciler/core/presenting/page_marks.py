@@ -32,6 +32,8 @@ STARTING = Mark("quiet", "dots", "starting")
 NOT_THERE = Mark("active", "dots", "not there yet")
 ALLOWED = Mark("good", "check", "allowed")
 DENIED = Mark("quiet", "minus", "denied")
+LENT = Mark("warning", "clock", "lent")
+TO_COME = Mark("quiet", "clock", "to come")
 
 CLUSTERS: Mapping[ClusterState, Mark] = {
     ClusterState.AS_DECLARED: GOOD,

@@ -63,8 +63,9 @@ class VersionRow:
 class Effective:
     """What a subject may do with models.
 
-    `rows` are the versions of which either side says something about the subject; about `others`
-    neither does. `foreign` are versions that it may use, of models that the viewer does not see.
+    `rows` are the versions of which either side says that it may, or could until its scope ended;
+    of `others` neither does. `foreign` are versions that it may use, of models that the viewer does
+    not see.
     """
 
     rows: tuple[VersionRow, ...]
@@ -129,7 +130,10 @@ def _named(policy: AccessPolicy, subject: str) -> frozenset[str]:
 def _is_concerned(
     policy: AccessPolicy, subject: str, model: Model, version: str, today: date
 ) -> bool:
-    """Whether one side lets the subject in, and not both."""
+    """Whether one side lets the subject in and the other does not, or no longer."""
+    scope = policy.agents.get(agent_name(subject) or "")
+    if scope and any(e.model == model.name and version in e.versions for e in scope.spec.models):
+        return True
     return any(
         subject in (listed(model, version, action) or ())
         or own_side(policy, subject, action, model.name, version, today=today).allowed

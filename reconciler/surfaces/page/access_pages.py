@@ -15,11 +15,11 @@ from reconciler.core.chronicle import Correction
 from reconciler.core.desired import DesiredState
 from reconciler.core.errors import Missing
 from reconciler.core.identifiers import ClusterName, UnitName
-from reconciler.core.kinds import AgentScope, Model, Role
+from reconciler.core.kinds import AgentScope, BreakGlass, Model, Role
 from reconciler.core.ledger import Ledger
 from reconciler.core.presenting import page_access, page_subjects
 from reconciler.core.presenting.page_access import Wanted
-from reconciler.core.presenting.page_marks import CLUSTERS, NOT_THERE, Mark
+from reconciler.core.presenting.page_marks import CLUSTERS, LENT, NOT_THERE, TO_COME, Mark
 from reconciler.core.presenting.page_overview import unit_state
 from reconciler.core.presenting.page_subjects import NamespaceRights
 from reconciler.core.standing import ClusterState, ClusterStatus
@@ -114,10 +114,21 @@ class AccessPages:
             "allows": page_subjects.rules_in_words(found),
             "denies": page_subjects.restrictions_in_words(found),
             "is_enforced": desired.policy.authorizer is not None,
+            "lent": self._lent(desired, name),
             "kind": "role",
             **await self._subject(desired, found, name, ask),
         }
         return Sheet("subject.html", name, SECTION, values)
+
+    def _lent(self, desired: DesiredState, role: str) -> list[tuple[BreakGlass, Mark]]:
+        """Who has the Role for a while, or is to have it."""
+        now = self._facts.clock.now().timestamp()
+        glasses = [glass for glass in desired.emergencies.values() if glass.spec.role == role]
+        return [
+            (glass, LENT if glass.spec.holds(now) else TO_COME)
+            for glass in sorted(glasses, key=lambda glass: glass.spec.starts)
+            if now < glass.spec.ends.timestamp()
+        ]
 
     async def agent(self, ask: Ask) -> Sheet:
         name = ask.params["name"]
@@ -127,6 +138,7 @@ class AccessPages:
         values = {
             "ending": page_subjects.ending(found, self._facts.today),
             "namespace": agent_namespace(name),
+            "delivered": desired.readers.get(subject, frozenset()),
             "requests": self._facts.chronicle.requests(name),
             "kind": "agent",
             **await self._subject(desired, found, subject, ask),

@@ -119,6 +119,7 @@ class StatePages:
             moves=facts.moves_of(rollouts, most=MOST_MOVES),
             tellings=tellings[:MOST_MOVES],
         )
+        policy = desired.access
         values = {
             "kind": "model",
             "document": found,
@@ -126,9 +127,7 @@ class StatePages:
             "rollouts": view.rollouts,
             "versions": view.versions,
             "uses": {
-                version.name: version_access(
-                    desired.access, found, version.name, ask.sight, facts.today
-                )
+                version.name: version_access(policy, found, version.name, ask.sight, facts.today)
                 for version in found.spec.versions
             },
             "most_named": MOST_NAMED,
