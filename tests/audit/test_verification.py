@@ -121,7 +121,7 @@ def test_a_history_rewritten_with_its_hashes_is_found(index: int) -> None:
     assert contradicted.index == verification.covered == good
 
 
-def test_a_log_cut_short_names_how_many_are_missing() -> None:
+def test_attack_23_a_log_cut_short() -> None:
     verification = verified(LEAVES[:30])
     assert "at least 10 were removed" in verification.findings[0].message
 
@@ -143,7 +143,7 @@ def test_a_log_without_checkpoints_proves_nothing() -> None:
     assert codes(verified(LEAVES, checkpoints=[])) == ["no-checkpoint"]
 
 
-def test_checkpoints_by_another_key_are_no_evidence() -> None:
+def test_attack_23_checkpoints_by_another_key_are_no_evidence() -> None:
     text = checkpoint_text(origin=SIGNER.name, size=0, root=merkle.EMPTY_ROOT)
     forged = verified(LEAVES, checkpoints=[OTHER_SIGNER.signed(text)])
     assert codes(forged) == ["bad-checkpoint", "no-checkpoint"]
@@ -156,7 +156,7 @@ def test_checkpoints_of_another_log_are_found() -> None:
     assert codes(other) == ["several-logs"]
 
 
-def test_two_checkpoints_of_one_size_and_two_roots_are_found() -> None:
+def test_attack_23_a_fork_with_two_roots_of_one_size() -> None:
     forked = [*LEAVES[:9], encode(decision(1000))]
     assert not verified(LEAVES, checkpoints=[*notes(10), *notes(10, leaves=forked)]).passed
 

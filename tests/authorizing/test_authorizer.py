@@ -127,13 +127,13 @@ async def test_every_version_that_may_answer_must_be_allowed(bench: Bench) -> No
     assert await bench.code() == "route-unknown"
 
 
-async def test_attack_8_no_answer_of_the_api_server_is_a_no(bench: Bench) -> None:
+async def test_attack_08_no_answer_of_the_api_server_is_a_no(bench: Bench) -> None:
     bench.reviews.trouble = Unavailable("nobody answers")
     assert await bench.code() == "undecided"
     assert await bench.results() == ["undecided"]
 
 
-async def test_attack_8_a_bug_is_a_no(bench: Bench) -> None:
+async def test_attack_08_a_bug_is_a_no(bench: Bench) -> None:
     bench.live.now = None  # type: ignore[assignment]
     assert await bench.code() == "undecided"
 

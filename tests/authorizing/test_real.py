@@ -31,7 +31,7 @@ async def denied(world: World, code: str) -> None:
     assert world.upstream.requests == []
 
 
-async def test_who_may_gets_an_answer_and_the_model_gets_no_token(world: World) -> None:
+async def test_attack_11_who_may_gets_an_answer_and_the_model_gets_no_token(world: World) -> None:
     token = await world.token()
     assert await world.ask(token) == (200, "")
     ((_, headers),) = world.upstream.requests
@@ -40,7 +40,7 @@ async def test_who_may_gets_an_answer_and_the_model_gets_no_token(world: World) 
     assert headers["traceparent"].split("-")[1] == headers["x-fairlead-trace"]
 
 
-async def test_attack_1_a_replayed_token_is_worth_nothing_at_the_api_server(world: World) -> None:
+async def test_attack_01_a_replayed_token_is_worth_nothing_at_the_api_server(world: World) -> None:
     token = await world.token()
     headers = {"Authorization": f"Bearer {token}"}
     url = f"{world.plane.server}/api/v1/namespaces/{world.namespace}/configmaps"
@@ -48,13 +48,13 @@ async def test_attack_1_a_replayed_token_is_worth_nothing_at_the_api_server(worl
         assert answer.status == 401
 
 
-async def test_attack_2_a_token_for_another_audience(world: World) -> None:
+async def test_attack_02_a_token_for_another_audience(world: World) -> None:
     status, code = await world.ask(await world.token("somebody-else"))
     assert (status, code) == (401, "token-refused")
     await denied(world, "token-refused")
 
 
-async def test_attack_3_a_scope_that_ended(world: World) -> None:
+async def test_attack_03_a_scope_that_ended(world: World) -> None:
     token = await world.token()
     await world.publish(expires="2020-01-01")
     await world.until(lambda: _refused(world, token))
@@ -63,7 +63,7 @@ async def test_attack_3_a_scope_that_ended(world: World) -> None:
     await denied(world, "scope-expired")
 
 
-async def test_attack_3_a_binding_that_went_is_seen_in_five_seconds(world: World) -> None:
+async def test_attack_03_a_binding_that_went_is_seen_in_five_seconds(world: World) -> None:
     token = await world.token()
     assert await world.is_allowed(token)
     began = asyncio.get_running_loop().time()
@@ -86,14 +86,14 @@ async def test_attack_3_a_binding_that_went_is_seen_in_five_seconds(world: World
         f"//v2/models/{MODEL}/infer",
     ],
 )
-async def test_attack_4_another_name_for_it(world: World, path: str) -> None:
+async def test_attack_04_another_name_for_it(world: World, path: str) -> None:
     status, code = await world.ask(await world.token(), path)
     assert status in (400, 403, 404), code
     assert world.upstream.requests == []
     assert (await world.records())[-1].result != "allowed"
 
 
-async def test_attack_4_a_route_that_may_answer_with_more_than_is_allowed(world: World) -> None:
+async def test_attack_04_a_route_that_may_answer_with_more_than_is_allowed(world: World) -> None:
     token = await world.token()
     await world.route("v3", "v4")
     await world.until(lambda: _refused(world, token))
@@ -103,7 +103,7 @@ async def test_attack_4_a_route_that_may_answer_with_more_than_is_allowed(world:
     assert await world.ask(token, f"/v2/models/{MODEL}/versions/v3/infer") == (200, "")
 
 
-async def test_attack_5_leave_to_infer_is_none_to_retrain(world: World) -> None:
+async def test_attack_05_leave_to_infer_is_none_to_retrain(world: World) -> None:
     status, code = await world.ask(await world.token(), f"/v2/models/{MODEL}/retrain")
     assert (status, code) == (403, "scope-unlisted")
     await denied(world, "scope-unlisted")
@@ -121,20 +121,20 @@ async def test_attack_5_leave_to_infer_is_none_to_retrain(world: World) -> None:
         (BODY, {"x-model-adapter": "other@0123456789ab"}, "gateway-header"),
     ],
 )
-async def test_attack_6_a_body_of_two_meanings(
+async def test_attack_06_a_body_of_two_meanings(
     world: World, body: bytes, headers: dict[str, str], code: str
 ) -> None:
     assert (await world.ask(await world.token(), INFER, body, headers=headers))[1] == code
     await denied(world, code)
 
 
-async def test_attack_6_a_body_that_is_too_large_to_look_at(world: World) -> None:
+async def test_attack_06_a_body_that_is_too_large_to_look_at(world: World) -> None:
     body = json.dumps({"inputs": "x" * (2 * 2**20)}).encode()
     assert await world.ask(await world.token(), INFER, body) == (413, "body-too-large")
     await denied(world, "body-too-large")
 
 
-async def test_attack_9_a_tool_that_is_not_listed_and_one_that_changed(world: World) -> None:
+async def test_attack_09_a_tool_that_is_not_listed_and_one_that_changed(world: World) -> None:
     token = await world.token()
 
     def call(name: str) -> bytes:
@@ -193,7 +193,7 @@ async def _refused(world: World, token: str) -> bool:
     return not await world.is_allowed(token)
 
 
-async def test_attack_8_a_gateway_without_its_authorizer_lets_nothing_pass(world: World) -> None:
+async def test_attack_08_a_gateway_without_its_authorizer_lets_nothing_pass(world: World) -> None:
     token = await world.token()
     world.stop.set()
     await world.stopped.wait()
@@ -203,7 +203,7 @@ async def test_attack_8_a_gateway_without_its_authorizer_lets_nothing_pass(world
     assert (verbs[0], verbs[-1]) == (Verb.START, Verb.STOP)
 
 
-async def test_attack_7_the_policy_of_model_servers_is_one_that_the_server_takes_as_it_is(
+async def test_attack_07_the_policy_of_model_servers_is_one_that_the_server_takes_as_it_is(
     world: World,
 ) -> None:
     admitted = AdmittedPeers(namespaces=("monitoring",), addresses=("10.1.0.0/28",))

@@ -58,7 +58,7 @@ def execute(place: str, *statements: str) -> None:
     engine.dispose()
 
 
-async def test_the_database_refuses_to_change_the_log(place: str) -> None:
+async def test_attack_23_a_row_is_changed(place: str) -> None:
     await signed_store(place)
     own = REPLACEMENTS if state_url(place).get_backend_name() == "sqlite" else TRUNCATIONS
     allowed = [name for name, statement in {**CHANGES, **own}.items() if may(place, statement)]
@@ -87,7 +87,7 @@ FORGERIES = {
 
 
 @pytest.mark.parametrize("forgery", FORGERIES)
-async def test_a_forged_log_is_not_opened(tmp_path: Path, forgery: str) -> None:
+async def test_attack_23_a_forged_log_is_not_opened(tmp_path: Path, forgery: str) -> None:
     place = str(tmp_path / "state.db")
     await signed_store(place)
     triggers = [
@@ -115,7 +115,7 @@ async def test_a_log_that_contradicts_its_last_checkpoint_is_not_opened(tmp_path
         await open_state(place)
 
 
-async def test_a_log_that_shrinks_under_a_running_daemon_is_noticed(tmp_path: Path) -> None:
+async def test_attack_23_a_log_that_shrinks_under_a_running_daemon(tmp_path: Path) -> None:
     place = str(tmp_path / "state.db")
     store = await open_state(place)
     await store.append([decision() for _ in range(5)])

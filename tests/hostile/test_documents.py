@@ -79,7 +79,7 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("name", BOMBS)
-async def test_yaml_that_would_explode_is_refused(siege: Siege, name: str) -> None:
+async def test_attack_20_yaml_that_would_explode(siege: Siege, name: str) -> None:
     content, code = BOMBS[name]
     refusal = await siege.resists(siege.origin.push({FILE: content}))
     assert code in {problem[0] for problem in refusal.problems}, refusal.problems[:5]
@@ -111,7 +111,7 @@ SECRETS = {
 
 
 @pytest.mark.parametrize("disguise", SECRETS)
-async def test_a_secret_is_refused_in_every_disguise(siege: Siege, disguise: str) -> None:
+async def test_attack_18_a_secret_in_every_disguise(siege: Siege, disguise: str) -> None:
     refusal = await siege.resists(siege.origin.push({FILE: SECRETS[disguise].encode()}))
     assert all(path == FILE and line for _, path, line in refusal.problems)
     await assert_nowhere(siege, HIDDEN, ENCODED)
@@ -141,7 +141,7 @@ CREDENTIALS = {
 
 
 @pytest.mark.parametrize("place", CREDENTIALS)
-async def test_a_credential_is_refused_wherever_it_stands(siege: Siege, place: str) -> None:
+async def test_attack_18_a_credential_wherever_it_stands(siege: Siege, place: str) -> None:
     refusal = await siege.resists(siege.origin.push({FILE: CREDENTIALS[place]}))
     assert {problem[0] for problem in refusal.problems} == {"secret-value"}
     assert all(line for _, _, line in refusal.problems)
@@ -177,7 +177,7 @@ async def assert_nowhere(siege: Siege, *values: str) -> None:
         ("annotations: {kubectl.kubernetes.io/last-applied-configuration: '{}'}", "server-field"),
     ],
 )
-async def test_metadata_that_is_not_the_authors_to_write_is_refused(
+async def test_attack_24_metadata_that_is_not_the_authors_to_write(
     siege: Siege, line: str, code: str
 ) -> None:
     refusal = await siege.resists(siege.origin.push({FILE: metadata(line)}))

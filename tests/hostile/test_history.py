@@ -20,7 +20,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 EVIL = "Mallory\x1b[2J\x1b[31m\u202e\r"
 
 
-async def test_a_hostile_author_and_message_reach_no_line(siege: Siege) -> None:
+async def test_attack_24_a_hostile_author_and_message_reach_no_line(siege: Siege) -> None:
     forged = 'x\r\n{"event": "commit.accepted", "commit": "forged"}\n\x1b]0;owned\x07'
     await siege.applies(
         siege.origin.push_tree(
@@ -34,7 +34,7 @@ async def test_a_hostile_author_and_message_reach_no_line(siege: Siege) -> None:
     await siege.goes_on()
 
 
-async def test_a_rewritten_branch_is_refused_until_it_contains_the_applied_commit(
+async def test_attack_22_a_rewritten_branch_is_refused_until_it_contains_the_applied_commit(
     siege: Siege,
 ) -> None:
     await siege.accepts_good()
@@ -57,7 +57,7 @@ async def test_an_unrelated_history_is_refused(siege: Siege) -> None:
     await siege.goes_on()
 
 
-async def test_going_back_to_an_old_commit_is_refused(siege: Siege) -> None:
+async def test_attack_22_going_back_to_an_old_commit(siege: Siege) -> None:
     await siege.accepts_good()
     good = siege.good
     old = CommitSha(str(siege.origin.repository[good].parent_ids[0]))
@@ -117,7 +117,7 @@ def signed(origin: Origin, key: SecurityKey, sha: CommitSha) -> CommitSha:
     return made
 
 
-async def test_an_unsigned_commit_beneath_a_signed_head_is_refused(tmp_path: Path) -> None:
+async def test_attack_21_an_unsigned_commit_beneath_a_signed_head(tmp_path: Path) -> None:
     key = SecurityKey.plain()
     allowed = tmp_path / "allowed"
     allowed.write_text(f'ada@example.com namespaces="git" {key.public}\n')

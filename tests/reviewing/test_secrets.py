@@ -91,7 +91,7 @@ def by_hand(name: str, credential: str) -> JsonObject:
     }
 
 
-async def test_s8_a_hundred_thousand_planted_credentials_reach_no_sink(
+async def test_attack_18_a_hundred_thousand_planted_credentials_reach_no_sink(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     world, metrics = ReviewWorld(), Metrics()

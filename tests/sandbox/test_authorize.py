@@ -266,7 +266,7 @@ async def _patched(world: World, path: str, patch: Any) -> None:
     )
 
 
-async def test_attack_7_only_the_gateway_connects_to_a_model_server(world: World) -> None:
+async def test_attack_07_only_the_gateway_connects_to_a_model_server(world: World) -> None:
     pod = await world.pod()
     address = pod["status"]["podIP"]
 
@@ -278,7 +278,7 @@ async def test_attack_7_only_the_gateway_connects_to_a_model_server(world: World
     assert (await said(9000, GATEWAY_ADDRESS)).startswith(REFUSED)
 
 
-async def test_attack_7_nobody_gets_there_through_the_api_server(world: World) -> None:
+async def test_attack_07_nobody_gets_there_through_the_api_server(world: World) -> None:
     pod, token = await world.pod(), await world.token()
     path = f"/api/v1/namespaces/{world.mark}/pods/{pod['metadata']['name']}:8000/proxy/metrics"
     headers = {"Authorization": f"Bearer {token}"}
@@ -292,7 +292,7 @@ async def test_attack_7_nobody_gets_there_through_the_api_server(world: World) -
     assert token not in (world.plane.directory / REFUSED_LOG).read_text()
 
 
-async def test_attack_8_an_authorizer_that_does_not_answer_lets_nothing_pass(world: World) -> None:
+async def test_attack_08_an_authorizer_that_does_not_answer_lets_nothing_pass(world: World) -> None:
     token, process = await world.token(), world.plane.processes()[AUTHORIZER]
     os.kill(process, signal.SIGSTOP)
     try:

@@ -75,7 +75,7 @@ def test_libraries_are_scrubbed_as_well(written: io.StringIO) -> None:
     assert event.endswith("… refused")
 
 
-def test_foreign_text_cannot_add_a_line_or_move_the_cursor(written: io.StringIO) -> None:
+def test_attack_24_foreign_text_adds_no_line_and_moves_no_cursor(written: io.StringIO) -> None:
     structlog.get_logger().info("fetch.failed", reason="no\x1b[2J\r\n{}")
     assert "\x1b" not in written.getvalue()
     assert len(written.getvalue().splitlines()) == 1
