@@ -301,14 +301,7 @@ class Performer:
     ) -> AuditRecord:
         """The intent of a change, or, `concluded`, its outcome and the index of its intent."""
         outcome, intent = concluded or (None, None)
-        detail: JsonObject = {"action": change.action, "epoch": session.tenure.epoch}
-        if change.source:
-            detail["source"] = change.source
-        if change.explanation:
-            detail["explanation"] = change.explanation
-        if change.authors:
-            detail["as"] = change.authors[0].user
-            detail["signers"] = [author.signer for author in change.authors]
+        detail = _detail_of(change, session.tenure.epoch)
         result = ""
         if outcome is not None:
             result = outcome.error.code if outcome.error else "ok"
@@ -333,6 +326,18 @@ class Performer:
             trace=context.trace,
             detail=detail,
         )
+
+
+def _detail_of(change: Change, epoch: int) -> JsonObject:
+    detail: JsonObject = {"action": change.action, "epoch": epoch}
+    if change.source:
+        detail["source"] = change.source
+    if change.explanation:
+        detail["explanation"] = change.explanation
+    if change.authors:
+        detail["as"] = change.authors[0].user
+        detail["signers"] = [author.signer for author in change.authors]
+    return detail
 
 
 def _writer(session: ClusterSession, change: Change) -> Writer:

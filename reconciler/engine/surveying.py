@@ -181,12 +181,9 @@ class Surveyor:
             *rewording_problems(desired, serving),
         ):
             return Survey(head, None, (*result.problems, *moved))
-        staged = courses.make(
-            desired,
-            recorded.position.journal,
-            recorded.ledgers,
-            now=self._clock.now().timestamp(),
-        ).state
+        now = self._clock.now().timestamp()
+        journal, ledgers = recorded.position.journal, recorded.ledgers
+        staged = courses.make(desired, journal, ledgers, now=now).state
         async with self._looking(staged, only) as views:
             made = await whole_plan(
                 staged,
