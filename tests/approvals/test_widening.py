@@ -6,6 +6,7 @@ import pytest
 
 from reconciler.core.approvals.widening import only_narrows, widenings
 from reconciler.core.desired import DesiredState
+from reconciler.core.kinds.repository import Allowance, Approvals, RepositorySpec
 from tests.desired.builders import CLUSTERS, MODEL, POLICY, ROLLOUT, compiled, config_map
 
 RULES = """\
@@ -147,6 +148,7 @@ def test_a_role_that_joins_another_widens() -> None:
         ("[grace]", "[]", None),
         ("team-*, ", "team-*, kube-system, ", "the policy allows namespace kube-system"),
         ("ClusterRole.rbac.authorization.k8s.io, ", "", None),
+        ("people: {", "breakGlass: {count: 1, by: [sales]}\n    people: {", "a BreakGlass needs"),
         ("{fleet: acme}}", "{fleet: acme}, names: [other]}", "the policy allows cluster other"),
     ],
 )
@@ -155,6 +157,22 @@ def test_the_policy_loosens_where_it_lets_through_more(
 ) -> None:
     found = given(fairlead=POLICY_IN_FORCE.replace(before, after))
     assert any(told in sentence for sentence in found) if told else found == ()
+
+
+def test_secrets_that_may_be_named_are_any_where_none_is_listed() -> None:
+    place = "secrets: [{namespaces: [team-*], from: ['vault:kv/*']}], kinds"
+    listed = state(fairlead=POLICY_IN_FORCE.replace("kinds", place, 1))
+    assert widenings(IN_FORCE, listed) == ()
+    assert widenings(listed, IN_FORCE) == ("models and agents may name other secrets",)
+
+
+def test_every_field_of_the_policy_is_looked_at_or_gives_nobody_anything() -> None:
+    """One that is added has to be thought of in loosening.py."""
+    looked_at = "signatures approvals owners ignore authorizer allow clusters defaults"
+    harmless = "manifests exclude deletion_budget release"
+    assert RepositorySpec.model_fields.keys() == {*looked_at.split(), *harmless.split()}
+    assert Allowance.model_fields.keys() == {"namespaces", "kinds", "secrets"}
+    assert Approvals.model_fields.keys() == {"wider_access", "break_glass", "people"}
 
 
 def test_owners_and_ignored_fields_have_no_direction() -> None:

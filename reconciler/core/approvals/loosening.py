@@ -30,6 +30,11 @@ def _loosened(before: RepositorySpec, after: RepositorySpec) -> Iterator[str]:
     yield from _more("kind", before.allow.kinds, after.allow.kinds)
     if before.allow.secrets and before.allow.secrets != after.allow.secrets:
         yield "the policy allows other secrets"
+    known = before.allow.secrets
+    if known and not (after.allow.secrets and set(after.allow.secrets) <= set(known)):
+        yield "models and agents may name other secrets"
+    if before.defaults.secret_delivery != after.defaults.secret_delivery:
+        yield "secrets come to clusters another way"
     yield from _more("cluster", before.clusters.names, after.clusters.names)
     if before.clusters.labels != after.clusters.labels and after.clusters.labels:
         yield "the policy allows clusters by other labels"

@@ -16,7 +16,7 @@ from reconciler.core.access.subjects import SUBJECT_UNITS, agent_subject, in_wor
 from reconciler.core.approvals.loosening import loosened
 from reconciler.core.desired import DesiredState
 from reconciler.core.grants import AGGREGATION_PREFIX, network_direction
-from reconciler.core.kinds import AgentScope, Model
+from reconciler.core.kinds import AgentScope, Cluster, Model
 from reconciler.core.kinds.agent_scope import Limits
 from reconciler.core.manifests import JsonObject, Manifest
 from reconciler.core.presenting.access_changes import AccessChange
@@ -34,6 +34,7 @@ def widenings(before: DesiredState, after: DesiredState) -> tuple[str, ...]:
     found = (
         *(_sentence(change) for change in state_access_changes(before, after) if change.gains),
         *_of_agents(before, after),
+        *_of_clusters(before, after),
         *_of_objects(before, after),
         *loosened(before.policy, after.policy),
     )
@@ -159,6 +160,18 @@ def _of_agents(before: DesiredState, after: DesiredState) -> Iterator[str]:
         for tool in scope.spec.tools:
             if digests.get((tool.server, tool.name), tool.schema_digest) != tool.schema_digest:
                 yield f"{who} gains another definition of tool {tool.server}/{tool.name}"
+
+
+def _of_clusters(before: DesiredState, after: DesiredState) -> Iterator[str]:
+    """Another way for secrets: who can read them on it, nothing here can tell."""
+    for name, cluster in after.clusters.items():
+        known = before.clusters.get(name)
+        if known is not None and _delivery(known) != _delivery(cluster):
+            yield f"secrets come to cluster {name} another way"
+
+
+def _delivery(cluster: Cluster) -> tuple[object, object]:
+    return cluster.spec.secret_delivery, cluster.spec.vault
 
 
 def _ttl(scope: AgentScope) -> timedelta:
