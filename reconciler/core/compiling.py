@@ -162,10 +162,8 @@ def _assemble(
     if errors_among(problems):
         return None, problems
     state = _state(commit, declared, placed)
-    return (
-        Compilation(state, changes.after, declared, plain.units, owners, placed.subjects),
-        problems,
-    )
+    found = Compilation(state, changes.after, declared, plain.units, owners, placed.subjects)
+    return found, problems
 
 
 def _state(commit: CommitSha, declared: Declared, placed: Placed) -> DesiredState:

@@ -172,18 +172,11 @@ class Surveyor:
         desired = with_undecided_told(result.compilation.state, self._recorded.pins)
         if desired.repository != self._name:
             return Survey(head, None, (other_name(desired, self._name),))
-        recorded = self._recorded
-        homes = applied_homes(desired, recorded.ledgers.values(), accepted=in_force)
-        courses = Courses()
-        serving = serving_texts(courses.states(recorded.position.journal))
-        if moved := (
-            *relocation_problems(desired, homes),
-            *rewording_problems(desired, serving),
-        ):
+        if moved := self._moved(desired, in_force):
             return Survey(head, None, (*result.problems, *moved))
         now = self._clock.now().timestamp()
-        journal, ledgers = recorded.position.journal, recorded.ledgers
-        staged = courses.make(desired, journal, ledgers, now=now).state
+        journal, ledgers = self._recorded.position.journal, self._recorded.ledgers
+        staged = Courses().make(desired, journal, ledgers, now=now).state
         async with self._looking(staged, only) as views:
             made = await whole_plan(
                 staged,
@@ -194,6 +187,13 @@ class Surveyor:
                 attribute=self._attributing(desired, in_force),
             )
         return Survey(head, made, result.problems, before=in_force, after=desired)
+
+    def _moved(self, desired: DesiredState, in_force: DesiredState | None) -> tuple[Problem, ...]:
+        """Rollouts that the commit would take away from where they serve, or from what they say."""
+        recorded = self._recorded
+        homes = applied_homes(desired, recorded.ledgers.values(), accepted=in_force)
+        serving = serving_texts(Courses().states(recorded.position.journal))
+        return (*relocation_problems(desired, homes), *rewording_problems(desired, serving))
 
     def _attributing(self, desired: DesiredState, known: DesiredState | None) -> Attribute | None:
         if self._attributor is None:
