@@ -24,12 +24,13 @@ from reconciler.core.verdicts import Outcome
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "gates.md").read_text(encoding="utf-8")
+RUNS = 200
 GATE = GateSpec.model_validate({"errorRate": {"atMost": "1%"}})
 
 
 @pytest.fixture(scope="module")
 def figures() -> Figures:
-    return measure(400, lambda _: None)
+    return measure(RUNS, lambda _: None)
 
 
 def rows(text: str) -> Iterator[list[str]]:
@@ -41,7 +42,7 @@ def rows(text: str) -> Iterator[list[str]]:
 def test_a_small_run_holds_what_needs_no_large_one(figures: Figures) -> None:
     """Shares near their limits need more runs than these."""
     assert figures.promoted_without_data == 0
-    assert figures.asked_without_data > 400
+    assert figures.asked_without_data > RUNS
     assert figures.false_promotions[0.05]["gate"] == 0
     assert figures.worst_errors(1.0) <= 5
 

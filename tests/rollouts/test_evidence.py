@@ -174,7 +174,7 @@ def test_parts_add_up_to_what_was_counted(steps: list[int]) -> None:
 
 def test_parts_stay_few_and_the_last_one_small() -> None:
     segments = Segments()
-    for total in range(0, 1_000_000, 50):
+    for total in range(0, 1_000_000, 250):
         parts = segments.parts(counted_to(total))
     assert len(parts) < 300
     assert parts[-1].candidate_requests < 1_000_000 / 25
