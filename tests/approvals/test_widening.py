@@ -163,7 +163,7 @@ def test_secrets_that_may_be_named_are_any_where_none_is_listed() -> None:
     place = "secrets: [{namespaces: [team-*], from: ['vault:kv/*']}], kinds"
     listed = state(fairlead=POLICY_IN_FORCE.replace("kinds", place, 1))
     assert widenings(IN_FORCE, listed) == ()
-    assert widenings(listed, IN_FORCE) == ("models and agents may name other secrets",)
+    assert widenings(listed, IN_FORCE) == ("the policy allows other secrets",)
 
 
 def test_every_field_of_the_policy_is_looked_at_or_gives_nobody_anything() -> None:
