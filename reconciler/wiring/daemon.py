@@ -131,7 +131,7 @@ async def serve(
         metrics.observe(status)
         reviews = make.reviews(settings, clock, state, world.instruments.publisher)
         reviewer = await reviewer_beside(status, reviews, settings, metrics, opened)
-        around = (chronicler, reviewer, documents_at(settings))
+        around = (chronicler, reviewer, documents_at(settings.forge))
         sources = Sources(engine, status, state, world.repository, clock, *around)
         page = await _page(settings, make, sources, opened) if serves_page(settings) else None
         daemon = Daemon(

@@ -23,6 +23,7 @@ from reconciler.engine.books import Books
 from reconciler.engine.performing import Context
 from reconciler.ports import Clock
 from reconciler.settings import Settings
+from reconciler.settings_forge import ForgeSettings
 from reconciler.settings_page import SignInSettings
 from reconciler.sign_in_ports import IdentityProvider
 from reconciler.surfaces.page.sessions import Sessions
@@ -56,11 +57,11 @@ async def identity_provider_of(
         await provider.close()
 
 
-def documents_at(settings: Settings) -> str:
+def documents_at(forge: ForgeSettings | None) -> str:
     """The address under which the forge shows files of commits; empty where there is none."""
-    if settings.forge is None:
+    if forge is None:
         return ""
-    github = settings.forge.github
+    github = forge.github
     host = github.url.removesuffix("/").removesuffix("/api/v3").replace("//api.", "//", 1)
     return f"{host}/{github.repository}/blob"
 

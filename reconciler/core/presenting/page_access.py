@@ -213,9 +213,8 @@ def version_access(
     policy: AccessPolicy, model: Model, version: str, sight: Sight, today: date
 ) -> tuple[ActionAccess, ...]:
     """For each action, who may, and who is listed in vain."""
-    named = {subject for action in ACTIONS for subject in listed(model, version, action) or ()}
     return tuple(
-        _action_access(policy, model, version, action, named=named, sight=sight, today=today)
+        _action_access(policy, model, version, action, sight=sight, today=today)
         for action in ACTIONS
     )
 
@@ -226,22 +225,20 @@ def _action_access(
     version: str,
     action: ModelAction,
     *,
-    named: set[str],
     sight: Sight,
     today: date,
 ) -> ActionAccess:
+    """Whom the version lists is named, for who sees the version sees the list."""
     allowed, unfit, foreign = [], [], 0
     only = listed(model, version, action)
     for subject in _candidates(policy, model) if only is None else sorted(only, key=_roles_first):
         found = decide(policy, subject, action, model.name, version, today=today)
-        if subject in named or sight.subject(subject):
-            holder = _holder(policy, subject, sight)
-            if found.allowed:
-                allowed.append(holder)
-            elif only is not None:
-                unfit.append(Unfit(holder, found))
-        else:
+        if only is None and not sight.subject(subject):
             foreign += found.allowed
+        elif found.allowed:
+            allowed.append(_holder(policy, subject, sight))
+        elif only is not None:
+            unfit.append(Unfit(_holder(policy, subject, sight), found))
     return ActionAccess(action, tuple(allowed), foreign, tuple(unfit))
 
 

@@ -256,10 +256,14 @@ def matrix(
 def _row(
     unit: UnitName, clusters: Sequence[ClusterStatus], ledgers: Mapping[ClusterName, Ledger]
 ) -> Row:
-    rollout = unit.removeprefix("rollout/")
-    href = f"/rollouts/{rollout}" if rollout != unit else ""
     cells = (_cell(unit, cluster, ledgers.get(cluster.cluster)) for cluster in clusters)
-    return Row(unit, href, tuple(cells))
+    return Row(unit, unit_path(unit), tuple(cells))
+
+
+def unit_path(unit: UnitName) -> str:
+    """The page about what a unit was made of; empty where there is none."""
+    kind, _, name = unit.partition("/")
+    return f"/{kind}s/{name}" if kind in ("rollout", "role", "agent") else ""
 
 
 def _cell(unit: UnitName, cluster: ClusterStatus, ledger: Ledger | None) -> Cell:

@@ -19,7 +19,7 @@ from reconciler.core.presenting.page_models import (
     model_view,
     rollout_lines,
 )
-from reconciler.core.presenting.page_overview import overview, unit_state
+from reconciler.core.presenting.page_overview import overview, unit_path, unit_state
 from reconciler.core.presenting.page_rollout import rollout_view
 from reconciler.core.presenting.page_search import LONGEST, Haystack, search
 from reconciler.core.sight import Sight
@@ -44,7 +44,7 @@ class UnitLine:
     mark: Mark
     words: str
     commit: str
-    rollout: str
+    path: str
 
 
 class StatePages:
@@ -216,10 +216,9 @@ def _unit_lines(status: ClusterStatus, ledger: Ledger, sight: Sight) -> list[Uni
     for unit in sorted(names, key=lambda name: (name not in open_units, name)):
         mark, words = unit_state(unit, status, ledger)
         state = ledger.units.get(unit)
-        rollout = unit.removeprefix("rollout/")
         commit = state.commit if state and state.commit else ""
         if mark is not None:
-            found.append(UnitLine(unit, mark, words, commit, rollout if rollout != unit else ""))
+            found.append(UnitLine(unit, mark, words, commit, unit_path(unit)))
     return found
 
 
