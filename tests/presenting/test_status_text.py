@@ -169,6 +169,17 @@ def test_a_status_with_every_trouble(snapshot: SnapshotAssertion) -> None:
     assert plain_text(status_lines(found)) == snapshot
 
 
+def test_a_commit_that_waits_for_approval_is_neither_pending_nor_refused() -> None:
+    told = "Role owner gains infer; waits for approval: 1 of platform"
+    held = replace(status(), accepted=BASE, held=HEAD, waits_for=told)
+    assert held.pending is None
+    assert not held.as_declared
+    text = plain_text(status_lines(held))
+    assert f", {HEAD[:10]} waits for approval" in text.splitlines()[0]
+    assert f"held       {HEAD[:10]}  {told}" in text
+    assert status_from_json(orjson.dumps(status_json(held))) == held
+
+
 def test_without_a_daemon_the_first_lines_say_that_nothing_is_known() -> None:
     shown = plain_text(status_lines(status(FINE, running=False, head=None)))
     assert shown.startswith("ml-platform: unknown\nNo daemon answers.")
