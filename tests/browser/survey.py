@@ -17,7 +17,8 @@ from .visiting import Visit
 
 WIDTHS = (1440, 768, 360, 320)
 """320 is what 1280 is at 400 %, as WCAG 1.4.10 asks."""
-OUTSET = (("light", 1440), ("dark", 768), ("light", 360), ("dark", 360))
+OUTSET = (("light", 1440), ("dark", 360))
+"""Both themes, the widest and what telephones have."""
 BY_OUTSET = ("target-size", "scrollable-region-focusable", "color-contrast")
 """The rules whose answer depends on width or theme; the others are asked once."""
 
@@ -60,21 +61,26 @@ def survey(visit: Visit, worlds: Estate, *, axe: bool) -> Survey:
         if axe:
             _ask_axe(found, page, address)
         for width in WIDTHS:
-            page.set_viewport_size({"width": width, "height": 900})
+            _resize(page, width)
             _note(found.spilled, f"{address} {width}", page.evaluate(_SPILLED))
-        page.set_viewport_size({"width": WIDTHS[0], "height": 900})
+        _resize(page, WIDTHS[0])
     return found
 
 
 def _ask_axe(found: Survey, page: Page, address: str) -> None:
     rules: tuple[str, ...] = ()
     for theme, width in OUTSET:
-        page.set_viewport_size({"width": width, "height": 900})
+        _resize(page, width)
         page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
         _note(found.violations, f"{address} {theme} {width}", violations(page, *rules))
         rules = BY_OUTSET
     page.emulate_media(color_scheme="light")
-    page.set_viewport_size({"width": WIDTHS[0], "height": 900})
+
+
+def _resize(page: Page, width: int) -> None:
+    """Returns when the page has been told, and has drawn itself."""
+    page.set_viewport_size({"width": width, "height": 900})
+    page.evaluate("new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn)))")
 
 
 def _note(where: dict[str, list[str]], key: str, wrong: Any) -> None:
