@@ -30,6 +30,12 @@ class Undecided(Unavailable):
     """A store that knows a version does not answer."""
 
 
+class NoVersion(Misconfigured):
+    """A store says that it has no version of a secret, or that the daemon may not ask."""
+
+    code = "no-secret-version"
+
+
 class Pinning:
     """Decides for commits before they are accepted. `book` is what to compile with."""
 
@@ -51,7 +57,7 @@ class Pinning:
     async def decide(self, desired: DesiredState) -> bool:
         """Propose a version for every reference that has none. True when there are new ones.
 
-        Raises Undecided while a store is away, Misconfigured when it has no answer.
+        Raises Undecided while a store is away, NoVersion when it has none to tell.
         """
         if desired.commit != self._commit:
             self._commit, self._proposed = desired.commit, ()
@@ -70,7 +76,7 @@ class Pinning:
         return self._proposed if desired.commit == self._commit else ()
 
     async def proposals(self, desired: DesiredState, book: PinBook) -> tuple[Pin, ...]:
-        """What would be decided now. Raises as the stores do, but for what is Terminal."""
+        """What would be decided now. Raises Transient, or NoVersion."""
         current: dict[tuple[str, str], str] = {}
         pins = []
         for one in undecided(desired, book):
@@ -130,7 +136,7 @@ async def _current(store: SecretVersions, one: Unversioned) -> str:
         return await store.current(one.asked)
     except Terminal as error:
         # Stores and rights in them are outside Git, so this may become right without a commit.
-        raise Misconfigured(
+        raise NoVersion(
             f"the version of {one} cannot be decided: {error.message}",
             hint=error.hint or "mend what the store says, or name a version with @",
         ) from error

@@ -246,6 +246,8 @@ async def test_a_secret_that_is_nowhere_refuses_the_commit_until_it_is_there(
         second = world.push({"model.yaml": model("kv/risk/missing#token")})
         await world.until_refused(engine, second)
         assert "kv/risk/missing" in engine.books.position.explanation
+        [refusal] = [r for r in await world.records() if r.verb is Verb.REFUSE]
+        assert refusal.result == "no-secret-version"
         world.versions.rotate("kv/risk/missing")
         await world.until_applied(engine, second)
     assert world.brought() == "s0@1"
