@@ -13,6 +13,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from reconciler.core.access.subjects import READER_UNITS, ROLLOUT_PREFIX
 from reconciler.core.audit.records import Reason
 from reconciler.core.desired import DesiredState, Unit
 from reconciler.core.diffing import NOTHING_OWNED
@@ -36,6 +37,9 @@ BLOCKING = frozenset({Standing.REFUSED, Standing.HELD})
 """A unit that stands so keeps itself, and the units of the same commit, as they were."""
 
 NOT_SETTLED = BLOCKING | {Standing.WAITING}
+
+_BEFORE_ALL = -1
+"""A stage that every stage comes after."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +191,10 @@ def _first_barred_stages(
             if wait := waits.why(name, unit, state, view.snapshot.stale):
                 here = (unit.stage, view.cluster, wait.explanation)
                 barred[name] = min(barred.get(name, here), here)
+                if name.startswith(READER_UNITS) and not _is_settled(unit, state):
+                    # Pods would start without the right to what they have to read.
+                    rollout = UnitName(f"{ROLLOUT_PREFIX}{name.removeprefix(READER_UNITS)}")
+                    barred[rollout] = (_BEFORE_ALL, view.cluster, wait.explanation)
     return barred
 
 

@@ -18,7 +18,7 @@ from reconciler.core.audit.records import Phase
 from reconciler.core.identifiers import ClusterName, ObjectKey
 from tests.engine.mortality import Killed, Life, MortalCluster, MortalStore
 from tests.engine.rollout_world import RolloutWorld
-from tests.engine.world import World, deployment_key, policy
+from tests.engine.world import World, config_map, deployment_key, policy
 
 from .memory_server import MemoryVault, memory_vault
 
@@ -199,6 +199,27 @@ async def test_what_a_new_secret_takes_away_goes_before_what_it_gives(
         assert before < len(vault.requests)
         assert ["kv/data/a" in text for text in seen] == [False, False]
         assert ["kv/data/b" in text for text in seen] == [False, True]
+
+
+async def test_no_pod_changes_while_its_right_cannot_be_given(
+    worlds: Worlds, vault: MemoryVault
+) -> None:
+    world = worlds()
+    first = world.push(repository(models=model("kv/a#x")))
+    async with world.running() as engine:
+        await world.until_applied(engine, first)
+        vault.sealed = True
+        await asyncio.sleep(30)
+        world.push({"models.yaml": model("kv/b#x"), "apps/x/one.yaml": config_map("one")})
+        await world.until(lambda: world.value("one") == "1")
+        await asyncio.sleep(60)
+        before = "vault.hashicorp.com/agent-inject-secret-x"
+        assert pods(world.cluster)[before] == "kv/data/a"
+        waiting = [w.explanation for c in engine.reconciler.plan.clusters for w in c.waiting]
+        assert any("vault-main comes first" in text for text in waiting)
+        vault.sealed = False
+        await world.until(lambda: pods(world.cluster)[before] == "kv/data/b")
+        assert granted(vault) == 'path "kv/data/b" { capabilities = ["read"] }\n'
 
 
 CANARY = """\
