@@ -33,6 +33,11 @@ _STEP: Final = re.compile(
 _PRIVATE: Final = frozenset({"annotations", "args", "command", "binaryData", "stringData"})
 _PRIVATE_PAIRS: Final = frozenset({("env", "value"), ("httpHeaders", "value")})
 
+_OWN_VERSIONS: Final = "fairlead.dev/secrets"
+_VERSION: Final = r"[a-z0-9-]{1,63}@(?:[1-9][0-9]{0,8}|[0-9a-f-]{32,64})"
+_VERSIONS: Final = re.compile(f"{_VERSION}(?: {_VERSION})*")
+"""The one annotation that is shown: which version of a secret a pod gets, and nothing of it."""
+
 _NAME: Final = re.compile(
     r"(passw(or)?d|passphrase|secret|credentials?|(api|access|private)[-_.]?key|token)(?![a-z])",
     re.IGNORECASE,
@@ -83,6 +88,8 @@ def _shown(value: JsonValue | Absent, steps: tuple[str, ...]) -> JsonValue | Abs
 
 
 def _shown_value(value: JsonValue, steps: tuple[str, ...]) -> JsonValue:
+    if steps[-1:] == (_OWN_VERSIONS,) and isinstance(value, str) and _VERSIONS.fullmatch(value):
+        return value
     if _is_private(steps):
         return _short_digest(value)
     if isinstance(value, dict):

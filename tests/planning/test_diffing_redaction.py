@@ -40,6 +40,21 @@ def test_values_where_people_put_secrets_are_digests(path: str) -> None:
     assert shown(path, "info") == hidden("info")
 
 
+OWN = '.spec.template.metadata.annotations["fairlead.dev/secrets"]'
+
+
+@pytest.mark.parametrize(
+    "versions", ["hf-token@7", "hf-token@7 key@3f2504e0-4f89-11d3-9a0c-0305e82c3301"]
+)
+def test_versions_of_secrets_are_shown(versions: str) -> None:
+    assert shown(OWN, versions) == versions
+
+
+@pytest.mark.parametrize("text", ["hunter2", "a@hunter2", "a@7 hunter2", "A@7", "a@7\nhunter2"])
+def test_nothing_else_is_shown_where_versions_stand(text: str) -> None:
+    assert shown(OWN, text) == hidden(text)
+
+
 def test_arguments_are_one_digest() -> None:
     value: JsonValue = ["serve", "--key=abc"]
     expected = hashlib.sha256(canonical_json(value)).hexdigest()[:8]
