@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
-from reconciler.core.identifiers import DocumentPath
+from reconciler.core.audit.records import Reason
+from reconciler.core.identifiers import CommitSha, DocumentPath, UnitName
 from reconciler.core.manifests import JsonObject, Manifest, Source, manifest_of
 from reconciler.core.ordering import Wave, stepping_stone, wave_of
+from reconciler.core.plans import Action, Change
+from reconciler.core.presenting.plan_view import Importance, importance_of
 from reconciler.core.problems import Span
 from reconciler.core.rendering.store_rights import policy_text
 
@@ -105,3 +108,24 @@ def test_nothing_stands_between_roles_that_nobody_shares() -> None:
 def test_another_audience_is_another_role() -> None:
     assert wave_of(before=role(), after=role(audience="other")) is Wave.CONFIGURATION
     assert stepping_stone(role(), role(audience="other")) is None
+
+
+def test_what_gives_in_a_store_is_shown_among_what_gives_access() -> None:
+    def shown(before: Manifest | None, after: Manifest) -> Importance:
+        change = Change(
+            unit=UnitName("secrets/one"),
+            key=after.key,
+            api_version="vault.fairlead.dev/v1",
+            action=Action.UPDATE if before else Action.CREATE,
+            reason=Reason.COMMIT,
+            wave=wave_of(before=before, after=after),
+            stage=0,
+            commit=CommitSha("1" * 40),
+            desired=after,
+            previous=before,
+        )
+        return importance_of(change)
+
+    narrow, wide = policy("kv/data/a"), policy("kv/data/a", "kv/data/b")
+    assert shown(None, narrow) is shown(narrow, wide) is Importance.PERMISSIONS
+    assert shown(wide, narrow) is Importance.REST

@@ -222,6 +222,16 @@ async def test_no_pod_changes_while_its_right_cannot_be_given(
         assert granted(vault) == 'path "kv/data/b" { capabilities = ["read"] }\n'
 
 
+async def test_taking_a_right_away_waits_for_no_budget(worlds: Worlds, vault: MemoryVault) -> None:
+    world = worlds()
+    rules = {"fairlead.yaml": policy("one", STORE, percent=1, objects=0)}
+    first = world.push(repository(models=model("kv/a#x")) | rules)
+    async with world.running() as engine:
+        await world.until_applied(engine, first)
+        await world.until_applied(engine, world.push({"models.yaml": model()}))
+        assert POLICY not in vault.contents
+
+
 CANARY = """\
   strategy:
     canary: {steps: [{weight: 5%, requests: 20}, {weight: 100%}]}

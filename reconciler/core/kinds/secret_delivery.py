@@ -98,7 +98,8 @@ class VaultStore(Part):
     """Whom method external-secrets trusts for the server's certificate, instead of the usual ones.
     """
     mount: Mount = "kubernetes"
-    """Where below `auth/` it has the Kubernetes method that trusts the one cluster it serves."""
+    """Where below `auth/` it has the Kubernetes method that trusts the one cluster it serves: the
+    `kubernetesMount` of the daemon's settings."""
     audience: Audience = "vault"
     """Whom tokens are for that sign in to it."""
 

@@ -21,6 +21,7 @@ from reconciler.core.ordering import Wave
 from reconciler.core.plans import Action, Change, Plan, Refusal, Unverified, Waiting, WaitReason
 from reconciler.core.presenting.meaning import headline
 from reconciler.core.redaction import redacted
+from reconciler.core.rendering.store_rights import VAULT_GROUP
 
 
 class Importance(IntEnum):
@@ -285,7 +286,7 @@ def _change_view(change: Change) -> ChangeView:
 
 
 _MADE_ANEW = frozenset({Action.CREATE, Action.REPLACE})
-_ACCESS = frozenset({"rbac.authorization.k8s.io", "admissionregistration.k8s.io"})
+_ACCESS = frozenset({"rbac.authorization.k8s.io", "admissionregistration.k8s.io", VAULT_GROUP})
 _TRAFFIC = frozenset({"gateway.networking.k8s.io", "networking.k8s.io"})
 
 
@@ -293,7 +294,9 @@ def importance_of(change: Change) -> Importance:
     key = change.key
     if change.action in (Action.DELETE, Action.REPLACE):
         return Importance.DELETION
-    if key.group in _ACCESS and change.wave is Wave.WIDENING:
+    # What gives in a secret store comes before the workloads that sign in there.
+    gives = Wave.CONFIGURATION if key.group == VAULT_GROUP else Wave.WIDENING
+    if key.group in _ACCESS and change.wave is gives:
         return Importance.PERMISSIONS
     if key.group in _TRAFFIC or (key.group, key.kind) == ("", "Service"):
         return Importance.TRAFFIC
