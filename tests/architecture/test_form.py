@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -23,8 +24,13 @@ def name(file: Path) -> str:
     return str(file.relative_to(ROOT))
 
 
+@cache
+def parsed(file: Path) -> ast.Module:
+    return ast.parse(file.read_bytes())
+
+
 def functions(file: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    for node in ast.walk(ast.parse(file.read_bytes())):
+    for node in ast.walk(parsed(file)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node
 
@@ -37,7 +43,7 @@ def test_a_file_is_short_enough_to_read(file: Path) -> None:
 
 @pytest.mark.parametrize("file", CODE, ids=name)
 def test_a_module_says_what_it_is_for(file: Path) -> None:
-    said = ast.get_docstring(ast.parse(file.read_bytes()))
+    said = ast.get_docstring(parsed(file))
     assert said, "start with a docstring: what it does, why it is separate, what always holds"
 
 
@@ -59,7 +65,7 @@ def test_a_module_is_named_for_what_is_in_it(file: Path) -> None:
 @pytest.mark.parametrize("file", TESTS, ids=name)
 def test_no_test_sleeps_for_time_to_pass(file: Path) -> None:
     """A sleep inside a loop that waits for a condition is one poll of it; any other is a guess."""
-    tree = ast.parse(file.read_bytes())
+    tree = parsed(file)
     polls = {
         id(inner)
         for loop in ast.walk(tree)

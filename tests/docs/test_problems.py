@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from reconciler.core import errors
@@ -36,6 +37,11 @@ def documented() -> list[str]:
     return re.findall(r"^\| `([a-z0-9-]+)` \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
 
 
+@cache
+def parsed(file: Path) -> ast.Module:
+    return ast.parse(file.read_bytes())
+
+
 def code_argument(call: ast.Call, file: Path) -> ast.expr | None:
     name = ast.unparse(call.func)
     position = POSITIONS.get(name)
@@ -48,7 +54,7 @@ def code_argument(call: ast.Call, file: Path) -> ast.expr | None:
 
 def in_calls(file: Path) -> Iterator[str]:
     """Codes at the calls that make problems, in tables, and tuples that begin with one."""
-    for node in ast.walk(ast.parse(file.read_bytes())):
+    for node in ast.walk(parsed(file)):
         match node:
             case ast.Call(func=ast.Name(id="_Codes"), args=codes):
                 yield from map(ast.literal_eval, codes)
@@ -76,7 +82,7 @@ def referred_kinds() -> Iterator[str]:
 
 def of_errors() -> Iterator[str]:
     for file in SOURCES:
-        for node in ast.walk(ast.parse(file.read_bytes())):
+        for node in ast.walk(parsed(file)):
             if isinstance(node, ast.ClassDef):
                 for statement in node.body:
                     match statement:
@@ -86,6 +92,7 @@ def of_errors() -> Iterator[str]:
                             yield code
 
 
+@cache
 def in_code() -> set[str]:
     return {code for file in SOURCES for code in in_calls(file)} | {*referred_kinds(), *of_errors()}
 

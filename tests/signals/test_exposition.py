@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -131,14 +132,21 @@ def test_garbage_is_read_without_an_exception(garbage: bytes, place: int) -> Non
         "latency_seconds_bucket{{" + '"' * 30 + "{0}\n",
     ],
 )
-def test_64_thousand_lines_are_read_in_a_fifth_of_a_second(line: str) -> None:
+def test_64_thousand_lines_take_no_longer_than_a_few_plain_readings(line: str) -> None:
+    """About eight. A bound in seconds would be one on what else the machine does."""
     text = "".join(line.format(number) for number in range(64_000)).encode()
+    reading = least(lambda: read(text))
+    assert reading < 25 * least(lambda: [one.rpartition(" ") for one in text.decode().split("\n")])
+
+
+def least(work: Callable[[], object]) -> float:
+    """Seconds of the processor, the least of five times."""
     times = []
-    for _ in range(3):
+    for _ in range(5):
         started = time.process_time()
-        read(text)
+        work()
         times.append(time.process_time() - started)
-    assert min(times) < 0.2
+    return min(times)
 
 
 def test_what_came_between_two_readings() -> None:
