@@ -60,6 +60,18 @@ def test_a_service_of_ones_own_onto_models_is_no_way_for_a_route() -> None:
     assert of(f"{service}\n---\n{route}") == ["past-authorizer"]
 
 
+def test_another_name_of_a_models_service_is_no_way_for_a_route() -> None:
+    alias = (
+        "apiVersion: v1\nkind: Service\nmetadata: {name: alias, namespace: monitoring}\n"
+        "spec: {type: ExternalName, externalName: fraud-detector-v4.team-risk.svc.cluster.local}"
+    )
+    route = ROUTE.replace("namespace: team-risk", "namespace: monitoring")
+    assert of(alias) == []
+    assert of(f"{alias}\n---\n{route}{{rules: [{{backendRefs: [{{name: alias}}]}}]}}") == [
+        "past-authorizer"
+    ]
+
+
 @pytest.mark.parametrize(
     "manifest",
     [

@@ -14,11 +14,10 @@ from click.testing import CliRunner, Result
 from reconciler.adapters.cluster_kubernetes import KubernetesCluster
 from reconciler.core.access.differences import difference
 from reconciler.core.access.permissions import permissions
-from reconciler.core.access.policy import AccessPolicy, Place
+from reconciler.core.access.policy import AccessPolicy
 from reconciler.core.access.subjects import agent_namespace
 from reconciler.core.access.tokens import AgentToken, TokenTerms, require_terms, terms_of
 from reconciler.core.errors import Corrupt, Forbidden, Missing, Refused
-from reconciler.core.identifiers import ClusterName
 from reconciler.core.manifests import JsonObject
 from reconciler.sandbox import ControlPlane
 from reconciler.surfaces.access_commands import access_group
@@ -73,17 +72,12 @@ def test_a_token_that_came_out_longer_is_thrown_away() -> None:
 
 def test_who_may_be_given_tokens_is_in_the_difference() -> None:
     roles = [role("owner", on_models({"team": "risk"}, "infer"))]
-    places = [Place(ClusterName("production"), "agent-bot")]
     before, after = (
-        AccessPolicy.of(
-            roles=roles, agents=[agent("bot", token={"audience": "a", "by": by})], places=places
-        )
+        AccessPolicy.of(roles=roles, agents=[agent("bot", token={"audience": "a", "by": by})])
         for by in ([], ["owner"])
     )
     found = difference(permissions(before, TODAY), permissions(after, TODAY))
-    assert found.sentences == (
-        "Role owner may now create on serviceaccounts/token in agent-bot of production",
-    )
+    assert found.sentences == ("Role owner may now get tokens of bot",)
     assert not difference(permissions(after, date.max), permissions(before, date.max)).lost
 
 

@@ -135,10 +135,10 @@ def _with_their_own(
     found = {home: set(here.services) for home, here in servers.items()}
     for manifest in manifests:
         home = manifest.key.namespace
-        if (manifest.key.group, manifest.key.kind) == ("", "Service") and _selects(
-            manifest, servers.get(home)
+        if (manifest.key.group, manifest.key.kind) == ("", "Service") and (
+            _selects(manifest, servers.get(home)) or _renames(manifest, servers)
         ):
-            found[home].add(manifest.key.name)
+            found.setdefault(home, set()).add(manifest.key.name)
     return {home: frozenset(names) for home, names in found.items()}
 
 
@@ -148,6 +148,13 @@ def _selects(service: Manifest, servers: ModelServers | None) -> bool:
         cast("dict[str, str]", selector).items() <= pod.labels.items()
         for pod in (servers.pods if servers else ())
     )
+
+
+def _renames(service: Manifest, servers: Mapping[str, ModelServers]) -> bool:
+    """Whether it is another name of a model's Service."""
+    name, _, rest = str(member(service.body, ("spec", "externalName")) or "").partition(".")
+    here = servers.get(rest.partition(".")[0])
+    return here is not None and name in here.services
 
 
 def _exposed(service: Manifest, servers: Mapping[str, ModelServers]) -> str | None:

@@ -21,6 +21,7 @@ MOST_NAMED: Final = 5
 """Things that one sentence names."""
 
 READ_SECRETS: Final = "read secrets"
+GET_TOKENS: Final = "get tokens of"
 """The one action on secrets that anybody is given."""
 
 _Right = TypeVar("_Right")
@@ -31,9 +32,10 @@ _Thing = TypeVar("_Thing")
 class PermissionChange:
     """`subject` gains or loses `actions` on `things`, all of them on each.
 
-    `places` is where; nowhere for model versions and secrets, which are the same everywhere. For a
-    change of who has a Role, there is no action, the subject is a group, and `things` has the Role.
-    `until` is the last day of an agent's scope before and after, where that is what changes.
+    `places` is where; nowhere for model versions, secrets and tokens, which are the same
+    everywhere. For a change of who has a Role, there is no action, the subject is a group, and
+    `things` has the Role. `until` is the last day of an agent's scope before and after, where that
+    is what changes.
     """
 
     gains: bool
@@ -56,8 +58,8 @@ class PermissionChange:
             return f"what its scope lists, from {before} to {after}"
         if not self.actions:
             return f"Role {self.things[0]}"
-        if self.actions == (READ_SECRETS,):
-            return f"{READ_SECRETS} {_some(self.things)}"
+        if self.actions in ((READ_SECRETS,), (GET_TOKENS,)):
+            return f"{self.actions[0]} {_some(self.things)}"
         where = f" in {_some(_places_in_words(self.places))}" if self.places else ""
         return f"{_joined(self.actions)} on {_some(self.things)}{where}"
 
@@ -105,6 +107,7 @@ def _changes(has: Permissions, lacks: Permissions, *, gains: bool) -> tuple[Perm
         *_of_resources(has, lacks, gains=gains),
         *_of_days(has, lacks, gains=gains),
         *_of_secrets(has, lacks, gains=gains),
+        *_of_tokens(has, lacks, gains=gains),
     )
     return tuple(sorted(found, key=lambda c: (c.subject, c.things, c.actions, c.places)))
 
@@ -126,6 +129,11 @@ def _of_days(has: Permissions, lacks: Permissions, *, gains: bool) -> Iterator[P
 def _of_secrets(has: Permissions, lacks: Permissions, *, gains: bool) -> Iterator[PermissionChange]:
     for subject, places in _only(has.secrets, lacks.secrets):
         yield PermissionChange(gains, subject, (READ_SECRETS,), tuple(sorted(places)))
+
+
+def _of_tokens(has: Permissions, lacks: Permissions, *, gains: bool) -> Iterator[PermissionChange]:
+    for role, agents in _only(has.tokens, lacks.tokens):
+        yield PermissionChange(gains, role, (GET_TOKENS,), tuple(sorted(agents)))
 
 
 def _of_models(has: Permissions, lacks: Permissions, *, gains: bool) -> Iterator[PermissionChange]:

@@ -13,18 +13,15 @@ from dataclasses import dataclass, field
 from datetime import date
 from fnmatch import fnmatchcase
 from functools import cache
-from typing import Final, NamedTuple, get_args
+from typing import NamedTuple, get_args
 
 from reconciler.core.access.deciding import is_over, scoped
 from reconciler.core.access.policy import AccessPolicy, Place, listed
-from reconciler.core.access.subjects import agent_name, agent_namespace, agent_subject
+from reconciler.core.access.subjects import agent_name, agent_subject
 from reconciler.core.kinds import AgentScope, Model, Role
 from reconciler.core.kinds.access_rules import ModelAction
 
 ACTIONS: tuple[ModelAction, ...] = get_args(ModelAction)
-
-TOKENS: Final = "serviceaccounts/token"
-"""What the roles that an agent's scope names may create in its namespace, for it alone."""
 
 
 class OnModels(NamedTuple):
@@ -54,6 +51,8 @@ class Permissions:
     """The last day of each agent's scope."""
     secrets: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """What agents and rollouts may read, as `vault:kv/risk/fraud`, by subject."""
+    tokens: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """The agents whose tokens its members may be given, by Role."""
 
     def on_models(self) -> Iterator[tuple[str, ModelAction, str]]:
         """Each single permission: subject, action and MODEL@VERSION."""
@@ -82,9 +81,6 @@ def permissions(policy: AccessPolicy, today: date) -> Permissions:
     for name, scope in policy.agents.items():
         if not is_over(scope, today):
             models.update(_of_scope(name, scope, registry))
-            for right in (OnResources(role, "create", TOKENS) for role in scope.spec.token.by):
-                home = found(agent_namespace(name))
-                resources[right] = resources.get(right, frozenset()) | home
     return Permissions(
         models={right: versions for right, versions in models.items() if versions},
         resources={right: places for right, places in resources.items() if places},
@@ -95,7 +91,16 @@ def permissions(policy: AccessPolicy, today: date) -> Permissions:
             for subject, places in policy.readers.items()
             if not _has_ended(policy.agents.get(agent_name(subject) or ""), today)
         },
+        tokens=_tokens(policy, today),
     )
+
+
+def _tokens(policy: AccessPolicy, today: date) -> Mapping[str, frozenset[str]]:
+    found: dict[str, set[str]] = defaultdict(set)
+    for name, scope in policy.agents.items():
+        for role in scope.spec.token.by if not is_over(scope, today) else ():
+            found[role].add(name)
+    return {role: frozenset(names) for role, names in found.items()}
 
 
 def _has_ended(scope: AgentScope | None, today: date) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 
 from reconciler.core.access.deciding import Decision, decide, split
-from reconciler.core.access.differences import READ_SECRETS, AccessDifference
+from reconciler.core.access.differences import GET_TOKENS, READ_SECRETS, AccessDifference
 from reconciler.core.access.permissions import Permissions
 from reconciler.core.access.policy import AccessPolicy, Place
 from reconciler.core.access.subjects import agent_name, in_words, rollout_name
@@ -66,6 +66,8 @@ def what_lines(policy: AccessPolicy, allowed: Permissions, subject: str) -> Iter
     found = [*_on_models(allowed, subject), *_on_resources(allowed, subject)]
     places = allowed.secrets.get(subject, frozenset())
     found += [f"{READ_SECRETS} {place}" for place in sorted(places)]
+    if agents := allowed.tokens.get(subject):
+        found.append(f"{GET_TOKENS} {', '.join(sorted(agents))}")
     agent = policy.agents.get(agent_name(subject) or "")
     if agent is not None:
         found += [f"call tool {tool.server}/{tool.name}" for tool in agent.spec.tools]
@@ -89,12 +91,14 @@ def what_json(policy: AccessPolicy, allowed: Permissions, subject: str) -> JsonO
     ]
     held = _holders_json(policy, subject)
     secrets: list[JsonValue] = [*sorted(allowed.secrets.get(subject, ()))]
+    tokens: list[JsonValue] = [*sorted(allowed.tokens.get(subject, ()))]
     return {
         "subject": subject,
         **held,
         "models": models,
         "resources": resources,
         "secrets": secrets,
+        "tokens": tokens,
     }
 
 
