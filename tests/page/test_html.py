@@ -66,6 +66,7 @@ async def test_pages_are_valid_of_a_pull_request_with_its_plan() -> None:
         text = await world.text("/pr/7")
     assert "still asked for risk-owner for models/" in text
     assert "Risk HIGH" in text, "the lines of the comment are there"
+    assert "Gains access Role ml-researcher : get, list and watch on deployments" in text
     assert "of this plan grace" in text
     assert "of another plan eve" in text
     assert "kind: Deployment" in text, "what is made anew is shown"

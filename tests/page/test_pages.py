@@ -33,7 +33,7 @@ async def test_a_stale_cluster_is_never_green() -> None:
         world.clusters[ClusterName("two")].stop()
         await asyncio.sleep(60)
         overview, cluster = await world.text("/"), (await world.get("/clusters/two")).body.decode()
-        model = await world.text("/models/fraud")
+        model, role = await world.text("/models/fraud"), await world.text("/roles/ml-researcher")
     assert "1 cluster cannot be seen" in overview
     assert "Everything is as declared" not in overview
     assert "rollout/fraud settled stale" in overview
@@ -41,6 +41,7 @@ async def test_a_stale_cluster_is_never_green() -> None:
     assert "mark good" not in main
     assert "It cannot be seen since" in main
     assert "stale two all requests" in model
+    assert "two stale 2 objects · cannot be seen now" in role
 
 
 async def test_a_refused_commit_is_shown_with_place_reason_and_what_to_do() -> None:

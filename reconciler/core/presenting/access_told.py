@@ -44,6 +44,10 @@ class AccessTold:
         kept = tuple(change for change in self.changes if _is_seen(change, sight))
         return AccessTold(kept, self.more + len(self.changes) - len(kept))
 
+    def first(self, most: int) -> AccessTold:
+        """As long as a page or a record should be."""
+        return AccessTold(self.changes[:most], self.more + max(0, len(self.changes) - most))
+
     def __bool__(self) -> bool:
         return bool(self.changes or self.more)
 
@@ -58,6 +62,7 @@ def access_detail(changes: Sequence[AccessChange]) -> JsonObject:
     """For the record of an acceptance. Empty where nobody gains or loses."""
     if not changes:
         return {}
+    told = AccessTold(tuple(changes)).first(MOST_TOLD)
     listed: list[JsonValue] = [
         {
             "gains": change.gains,
@@ -65,9 +70,9 @@ def access_detail(changes: Sequence[AccessChange]) -> JsonObject:
             "what": change.what,
             "clusters": list[JsonValue](change.clusters),
         }
-        for change in changes[:MOST_TOLD]
+        for change in told.changes
     ]
-    return {"access": {"changes": listed, "more": max(0, len(changes) - MOST_TOLD)}}
+    return {"access": {"changes": listed, "more": told.more}}
 
 
 def access_told(detail: JsonObject) -> AccessTold:

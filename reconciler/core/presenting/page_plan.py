@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from reconciler.core.identifiers import ObjectKey
-from reconciler.core.presenting.access_told import AccessTold
+from reconciler.core.presenting.access_told import MOST_TOLD, AccessTold
 from reconciler.core.presenting.comment_diffs import diff_lines
 from reconciler.core.presenting.comment_facts import Request, facts
 from reconciler.core.presenting.impact import Impact
@@ -67,7 +67,7 @@ def plan_page(
         facts=tuple(facts(view, impact, request))
         if impact and request and sight.everything
         else (),
-        access=AccessTold(impact.access).seen_by(sight) if impact else AccessTold(),
+        access=AccessTold(impact.access if impact else ()).seen_by(sight).first(MOST_TOLD),
         whole=_whole(shown),
     )
 

@@ -253,6 +253,8 @@ def _standing(
     desired: DesiredState, unit: UnitName, status: ClusterStatus, ledger: Ledger
 ) -> tuple[Mark, str]:
     """How the unit stands in a cluster that has it or is to have it."""
+    if status.state is ClusterState.STALE:
+        return CLUSTERS[ClusterState.STALE], "cannot be seen now"
     declared = desired.units.get((status.cluster, unit))
     contested = set(status.contested)
     if declared is not None and any(str(key) in contested for key in declared.manifests):
