@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
 from reconciler.adapters.cluster_vault import VaultCluster
 from reconciler.adapters.lease_memory import MemoryLeaseStore
 from reconciler.adapters.secret_versions_memory import MemorySecretVersions
-from reconciler.adapters.vault_connection import TokenFile, VaultAccess, VaultConnection
+from reconciler.adapters.vault_connection import TokenFile, VaultAccess
 from reconciler.core.audit.records import Verb
 from reconciler.core.identifiers import ClusterName, CommitSha
 from reconciler.core.secret_versions import Pin
@@ -25,11 +25,11 @@ from reconciler.surfaces.engine_status import EngineStatus
 from tests.engine.mortality import Killed, Life, MortalStore
 from tests.engine.world import World, deployment_key, policy
 
+from .immediate import Immediate
 from .memory_server import MemoryVault, memory_vault
 
 pytestmark = pytest.mark.looptime
 
-T = TypeVar("T")
 STORE = ClusterName("vault-main")
 PATH, OTHER = "kv/risk/fraud", "kv/risk/other"
 
@@ -74,13 +74,6 @@ kind: Rollout
 metadata: {{name: fraud}}
 spec: {{model: fraud, version: {version}, namespace: team-a, waves: [{{clusters: {{env: one}}}}]}}
 """.encode()
-
-
-class Immediate(VaultConnection):
-    """Asks without a thread: virtual time would run ahead of one."""
-
-    async def _ask(self, doing: str, call: Callable[[], T]) -> T:
-        return self._answered(doing, call)
 
 
 class SecretWorld(World):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import pytest
 
@@ -20,10 +20,8 @@ from reconciler.core.rights import excessive_rights
 from reconciler.core.snapshots import version_of
 from reconciler.ports import Gone, Interrupted, Listed, Seen, WatchEvent
 
-from .memory_server import MemoryVault, memory_vault
-from .server import RealVault
-
-Vault: TypeAlias = "MemoryVault | RealVault"
+from .conftest import Vault
+from .memory_server import MemoryVault
 
 TEXT = 'path "kv/data/fraud/eval" { capabilities = ["read"] }\n'
 LABELS = {"fairlead.dev/repository": "shop"}
@@ -57,23 +55,6 @@ def role(**changes: Any) -> Any:
         **changes,
     }
     return {**policy(), "kind": "VaultKubernetesRole", "spec": spec}
-
-
-@pytest.fixture
-def memory() -> Iterator[MemoryVault]:
-    with memory_vault() as vault:
-        yield vault
-
-
-@pytest.fixture(params=["memory", pytest.param("real", marks=pytest.mark.vault)])
-def vault(request: pytest.FixtureRequest) -> Iterator[Vault]:
-    if request.param == "memory":
-        yield request.getfixturevalue("memory")
-        return
-    real: RealVault = request.getfixturevalue("real_vault")
-    real.clean()
-    yield real
-    real.clean()
 
 
 @pytest.fixture

@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
 from reconciler.adapters.cluster_vault import VaultCluster
-from reconciler.adapters.vault_connection import TokenFile, VaultAccess, VaultConnection
+from reconciler.adapters.vault_connection import TokenFile, VaultAccess
 from reconciler.core.audit.records import Phase
 from reconciler.core.identifiers import ClusterName, CommitSha
 from tests.engine.world import World
 from tests.engine.world import policy as policy_document
 
-from .memory_server import MemoryVault, memory_vault
+from .conftest import Vault
+from .immediate import Immediate
 
 pytestmark = pytest.mark.looptime
 
-T = TypeVar("T")
 PATH = "sys/policies/acl/agent-eval-bot"
 ALLOWED = "    - VaultPolicy.vault.fairlead.dev\n    - VaultKubernetesRole.vault.fairlead.dev\n"
-
-
-class Immediate(VaultConnection):
-    """Asks without a thread: virtual time would run ahead of one."""
-
-    async def _ask(self, doing: str, call: Callable[[], T]) -> T:
-        return self._answered(doing, call)
 
 
 def policy(path: str) -> bytes:
@@ -43,15 +34,9 @@ spec:
 
 
 @pytest.fixture
-def vault() -> Iterator[MemoryVault]:
-    with memory_vault() as vault:
-        yield vault
-
-
-@pytest.fixture
-async def world(vault: MemoryVault, tmp_path: Path) -> World:
+async def world(vault: Vault, tmp_path: Path) -> World:
     token = tmp_path / "token"
-    token.write_text(vault.token)
+    token.write_text(vault.daemon_token())
     world = World("vault-main")
     name = ClusterName("vault-main")
     connection = Immediate(VaultAccess(vault.address, TokenFile(token)), world.clock)
@@ -59,8 +44,8 @@ async def world(vault: MemoryVault, tmp_path: Path) -> World:
     return world
 
 
-def text(vault: MemoryVault) -> str:
-    return str(vault.contents.get(PATH, {}).get("policy", "\n")).partition("\n")[2]
+def text(vault: Vault) -> str:
+    return str((vault.read(PATH) or {}).get("policy", "\n")).partition("\n")[2]
 
 
 def policy_of_the_repository() -> bytes:
@@ -75,7 +60,7 @@ def start(world: World) -> CommitSha:
 
 
 async def test_a_commit_writes_the_policy_and_a_revert_restores_its_text(
-    world: World, vault: MemoryVault
+    world: World, vault: Vault
 ) -> None:
     first = start(world)
     async with world.running() as engine:
@@ -94,31 +79,32 @@ async def test_a_commit_writes_the_policy_and_a_revert_restores_its_text(
     assert len(intents) == len(outcomes) == 1 + 2 + 2
 
 
-async def test_a_policy_that_somebody_changed_is_put_back(world: World, vault: MemoryVault) -> None:
+async def test_a_policy_that_somebody_changed_is_put_back(world: World, vault: Vault) -> None:
     first = start(world)
     async with world.running() as engine:
         await world.until_applied(engine, first)
         before = text(vault)
-        vault.contents[PATH]["policy"] += 'path "kv/data/*" { capabilities = ["read"] }\n'
+        wider = (
+            f'{(vault.read(PATH) or {})["policy"]}path "kv/data/*" {{ capabilities = ["read"] }}\n'
+        )
+        vault.write(PATH, {"policy": wider})
         await world.until(lambda: text(vault) == before)
 
 
-async def test_a_policy_that_is_no_longer_declared_is_deleted(
-    world: World, vault: MemoryVault
-) -> None:
-    vault.contents["sys/policies/acl/theirs"] = {"policy": 'path "theirs" {}'}
+async def test_a_policy_that_is_no_longer_declared_is_deleted(world: World, vault: Vault) -> None:
+    vault.write("sys/policies/acl/theirs", {"policy": 'path "theirs" { capabilities = ["read"] }'})
     first = start(world)
     async with world.running() as engine:
         await world.until_applied(engine, first)
         world.push({"apps/vault/eval-bot.yaml": None})
-        await world.until(lambda: PATH not in vault.contents)
-    assert "sys/policies/acl/theirs" in vault.contents
+        await world.until(lambda: vault.read(PATH) is None)
+    assert vault.read("sys/policies/acl/theirs") is not None
 
 
 async def test_a_policy_is_refused_unless_the_repository_allows_its_kind(
-    world: World, vault: MemoryVault
+    world: World, vault: Vault
 ) -> None:
     first = world.start_repository({"apps/vault/eval-bot.yaml": policy("kv/data/fraud/eval")})
     async with world.running() as engine:
         await world.until_refused(engine, first)
-    assert PATH not in vault.contents
+    assert vault.read(PATH) is None
