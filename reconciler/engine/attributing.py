@@ -8,6 +8,7 @@ is the daemon's own doing.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -29,8 +30,8 @@ from reconciler.core.authorship import (
 from reconciler.core.commits import Commit
 from reconciler.core.desired import DesiredState
 from reconciler.core.errors import Terminal
-from reconciler.core.identifiers import ClusterName, CommitSha, ObjectKey
-from reconciler.core.ledger import Position
+from reconciler.core.identifiers import ClusterName, CommitSha, ObjectKey, UnitName
+from reconciler.core.ledger import Position, UnitState
 from reconciler.core.outstanding import Candidate, Outstanding
 from reconciler.engine.fetching import Compiler, Invalid
 from reconciler.ports import Repository
@@ -45,29 +46,40 @@ Attribute: TypeAlias = Callable[[Sequence[Outstanding]], Awaitable[Attribution]]
 @dataclass(frozen=True, slots=True)
 class Standpoint:
     """From where history is looked back at: a commit, where the repository stands, and states that
-    need not be compiled again."""
+    need not be compiled again. `units` tells how they stand."""
 
     target: DesiredState
     position: Position
+    units: Callable[[ClusterName], Mapping[UnitName, UnitState]]
     known: tuple[DesiredState, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Beginning:
+    """After which commit changes have an author; `taker` is the one whose signer takes over what
+    came before and was never written."""
+
+    after: CommitSha | None
+    taker: CommitSha | None = None
 
 
 @dataclass(slots=True)
 class _History:
-    """What is known of the past of the objects of interest in one cluster."""
+    """What is known of the past of the objects of interest."""
 
     past: Past
-    cluster: ClusterName
-    interest: AbstractSet[ObjectKey]
+    interest: AbstractSet[Where]
     told: dict[CommitSha, Declares | None] = field(default_factory=dict)
     _over: dict[CommitSha | None, AbstractSet[CommitSha]] = field(default_factory=dict)
 
     def learn(self, state: DesiredState) -> None:
+        wanted: dict[ClusterName, set[ObjectKey]] = defaultdict(set)
+        for cluster, key in self.interest:
+            wanted[cluster].add(key)
         self.told[state.commit] = {
-            (self.cluster, key): unit.manifests[key].digest
+            (cluster, key): unit.manifests[key].digest
             for (cluster, _), unit in state.units.items()
-            if cluster == self.cluster
-            for key in unit.manifests.keys() & self.interest
+            for key in unit.manifests.keys() & wanted[cluster]
         }
 
     def over(self, written: CommitSha | None) -> AbstractSet[CommitSha]:
@@ -105,20 +117,26 @@ class Attributor:
     async def _in_cluster(
         self, item: Outstanding, candidates: Mapping[Where, Candidate], at: Standpoint
     ) -> Attribution:
-        position, head = at.position, at.target.commit
-        applied = position.applied.get(item.cluster)
-        since = applied or position.accepted
-        # Where everything is new, it is taken over as the commit in force has it, by its signer.
-        first = None if applied else await self._signed(position.accepted or head)
-        if since is None or (since == head and first):
-            assert first is not None, "nothing was applied"
-            return dict.fromkeys(candidates, self._people.of([first]))
-        past = Past.of(head, await self._repository.range(since, head))
-        history = _History(past, item.cluster, {key for _, key in candidates})
+        by_beginning: dict[_Beginning, dict[Where, Candidate]] = defaultdict(dict)
+        for where, candidate in candidates.items():
+            beginning = _beginning(candidate.unit, item.cluster, at)
+            by_beginning[beginning][where] = candidate
+        found: dict[Where, tuple[Author, ...] | Unattributed] = {}
+        for beginning, concerned in by_beginning.items():
+            found |= await self._since(beginning, concerned, at)
+        return found
+
+    async def _since(
+        self, beginning: _Beginning, candidates: Mapping[Where, Candidate], at: Standpoint
+    ) -> Attribution:
+        head = at.target.commit
+        commits = await self._repository.range(beginning.after, head)
+        history = _History(Past.of(head, commits), frozenset(candidates))
         for state in (*at.known, at.target):
             history.learn(state)
+        taker = await self._signed(beginning.taker) if beginning.taker else None
         return {
-            where: self._people.of(await self._commits(where, candidate, history, first))
+            where: self._people.of(await self._commits(where, candidate, history, taker))
             for where, candidate in candidates.items()
         }
 
@@ -127,13 +145,13 @@ class Attributor:
         return next(commit for commit in commits if commit.sha == sha)
 
     async def _commits(
-        self, where: Where, candidate: Candidate, history: _History, first: Commit | None
+        self, where: Where, candidate: Candidate, history: _History, taker: Commit | None
     ) -> Sequence[Commit]:
         applied = candidate.entry.applied if candidate.entry else None
         over = history.over(applied.commit if applied else None)
         while isinstance(found := brought_by(where, history.past, history.told, over=over), Needed):
             await self._look_at(found.commit, history)
-        return found or ([first] if first and not applied else [])
+        return found or ([taker] if taker and not applied else [])
 
     async def _look_at(self, commit: CommitSha, history: _History) -> None:
         try:
@@ -154,3 +172,19 @@ def _has_author(item: Outstanding, candidate: Candidate, target: DesiredState) -
     return not (
         candidate.unit.startswith(_ROLLOUT) and unit and candidate.key not in unit.manifests
     )
+
+
+def _beginning(unit: UnitName, cluster: ClusterName, at: Standpoint) -> _Beginning:
+    """Where all of a cluster was applied once, that is the beginning; until then, each unit's."""
+    if applied := at.position.applied.get(cluster):
+        return _Beginning(applied)
+    state = at.units(cluster).get(unit)
+    if state is None:
+        accepted = at.position.accepted or at.target.commit
+        return _Beginning(accepted, accepted)
+    if state.commit:
+        return _Beginning(state.commit)
+    if state.heading_for:
+        return _Beginning(state.heading_for, state.heading_for)
+    # Refused since ever: all of history may have brought it.
+    return _Beginning(None)

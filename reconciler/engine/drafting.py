@@ -7,14 +7,16 @@ another's fault.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 from opentelemetry import trace
 
 from reconciler.core.authorship import NOBODY, Attribution
 from reconciler.core.desired import DesiredState
+from reconciler.core.identifiers import ClusterName, UnitName
 from reconciler.core.kinds.repository import RepositorySpec
+from reconciler.core.ledger import UnitState
 from reconciler.core.outstanding import (
     ClusterView,
     Outstanding,
@@ -108,9 +110,11 @@ class Drafts:
         if self._attributor is None:
             return NOBODY
         known = (accepted,) if accepted else ()
-        return await self._attributor.attribute(
-            work, Standpoint(target, self._books.position, known)
-        )
+        at = Standpoint(target, self._books.position, self._units, known)
+        return await self._attributor.attribute(work, at)
+
+    def _units(self, cluster: ClusterName) -> Mapping[UnitName, UnitState]:
+        return self._books.ledger(cluster).units
 
     def news(
         self, work: Sequence[Outstanding], target: DesiredState, *, accepted: DesiredState | None

@@ -16,11 +16,11 @@ from functools import partial
 from reconciler.core.authorship import NOBODY, People
 from reconciler.core.desired import DesiredState
 from reconciler.core.errors import Corrupt, Transient
-from reconciler.core.identifiers import ClusterName, CommitSha, GroupVersionKind, short
+from reconciler.core.identifiers import ClusterName, CommitSha, GroupVersionKind, UnitName, short
 from reconciler.core.intent import intent_plan
 from reconciler.core.kinds.repository import RepositorySpec
 from reconciler.core.layout import POLICY_PATH
-from reconciler.core.ledger import Ledger, Position
+from reconciler.core.ledger import Ledger, Position, UnitState
 from reconciler.core.outstanding import ClusterView, outstanding
 from reconciler.core.pinning import with_undecided_told
 from reconciler.core.planning import plan
@@ -198,7 +198,12 @@ class Surveyor:
     def _attributing(self, desired: DesiredState, known: DesiredState | None) -> Attribute | None:
         if self._attributor is None:
             return None
-        at = Standpoint(desired, self._recorded.position, (known,) if known else ())
+        recorded, before = self._recorded, (known,) if known else ()
+
+        def units(cluster: ClusterName) -> Mapping[UnitName, UnitState]:
+            return recorded.ledgers.get(cluster, Ledger(cluster)).units
+
+        at = Standpoint(desired, recorded.position, units, before)
         return partial(self._attributor.attribute, at=at)
 
     async def _accepted(self) -> DesiredState | None:

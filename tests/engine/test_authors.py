@@ -313,3 +313,36 @@ async def test_a_plan_made_aside_asks_as_the_author_and_says_so(world: World) ->
     [refusal] = refused.clusters[0].refusals
     assert refusal.explanation.startswith("alice@example.com may not:")
     assert world.value("a") == "1"
+
+
+async def test_a_first_sync_that_never_ends_lets_nothing_pass_under_another_name(
+    world: World,
+) -> None:
+    """Until all of a cluster was applied once, there is no commit that all of it came from."""
+    begun(world, web_a=config_map("a"), db_b=config_map("b"), bad_d=deployment("d", BROKEN))
+    alice_may_not_touch(world, "b", "c")
+    async with world.running(people=PEOPLE) as engine:
+        await world.until_standing(engine, "bad", Standing.HELD)
+        await world.until_standing(engine, "db", Standing.SETTLED)
+        hers = {"apps/db/b.yaml": config_map("b", "2"), "apps/new/c.yaml": config_map("c")}
+        await world.until_refused(engine, world.push(hers, signer=ALICE.signer))
+        his = world.push({"apps/web/a.yaml": config_map("a", "2")}, signer=BOB.signer)
+        await world.until(lambda: world.value("a") == "2")
+        assert engine.books.position.accepted == his
+        assert not engine.books.position.applied
+    world.cluster.requests.clear()
+    async with world.running(people=PEOPLE) as engine:
+        await world.until(lambda: "" not in askers(world, "c", "dry-run") != [])
+        assert world.standing(engine, "db") is Standing.REFUSED
+    assert set(askers(world, "b", "dry-run")) == {ALICE.user}
+    assert set(askers(world, "c", "dry-run")) == {ALICE.user}
+    assert (world.value("b"), world.value("c")) == ("1", None)
+
+
+async def test_a_cluster_that_is_new_is_taken_over_by_whoever_brings_it(world: World) -> None:
+    begun(world, web_a=config_map("a"))
+    world.push({"apps/db/b.yaml": config_map("b")}, signer="gone@example.com")
+    head = world.push({"apps/web/c.yaml": config_map("c")}, signer=BOB.signer)
+    async with world.running(people=PEOPLE) as engine:
+        await world.until_applied(engine, head)
+    assert {tuple(askers(world, name, "apply")) for name in "abc"} == {(BOB.user,)}
