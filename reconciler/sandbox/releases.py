@@ -130,7 +130,7 @@ VAULT = Release(
     name="vault",
     subdirectory="vault",
     module="github.com/hashicorp/vault",
-    usual_seconds=330,
+    usual_seconds=420,
     programs=(
         Program("vault", "github.com/hashicorp/vault"),
         Program(

@@ -13,13 +13,14 @@ import pytest
 from reconciler.adapters.cluster_memory import MemoryCluster
 from reconciler.adapters.cluster_vault import VaultCluster
 from reconciler.adapters.lease_memory import MemoryLeaseStore
-from reconciler.adapters.vault_connection import TokenFile, VaultAccess, VaultConnection
+from reconciler.adapters.vault_connection import TokenFile, VaultAccess
 from reconciler.core.audit.records import Phase
 from reconciler.core.identifiers import ClusterName, ObjectKey
 from tests.engine.mortality import Killed, Life, MortalCluster, MortalStore
 from tests.engine.rollout_world import RolloutWorld
 from tests.engine.world import World, config_map, deployment_key, policy
 
+from .immediate import Immediate
 from .memory_server import MemoryVault, memory_vault
 
 pytestmark = pytest.mark.looptime
@@ -55,13 +56,6 @@ spec:
   token: {audience: models}
   expires: 2027-01-01
 """
-
-
-class Immediate(VaultConnection):
-    """Asks without a thread: virtual time would run ahead of one."""
-
-    async def _ask(self, doing: str, call: Callable[[], T]) -> T:
-        return self._answered(doing, call)
 
 
 def model(*secrets: str, version: str = "v1", strategy: str = "") -> bytes:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.adapters.clocks import SystemClock
 from reconciler.core.errors import Misconfigured
 from reconciler.settings import Settings
 from reconciler.settings_loading import load_settings
-from reconciler.wiring.secret_stores import home_of_lease
+from reconciler.wiring.secret_stores import home_of_lease, secret_stores_of
 
 STORE = "- {name: vault-main, vault: {address: 'https://vault.example.com:8200', tokenFile: token}}"
 CLUSTER = "- {name: staging, kubeconfig: staging.kubeconfig}"
@@ -32,6 +33,16 @@ def test_a_store_alone_has_no_place_for_its_lease(tmp_path: Path) -> None:
     settings = loaded(tmp_path, STORE)
     with pytest.raises(Misconfigured, match="secret store"):
         home_of_lease(settings, settings.clusters[0])
+
+
+@pytest.mark.parametrize("named", [False, True])
+async def test_secrets_manager_is_asked_only_where_the_settings_name_it(
+    tmp_path: Path, named: bool
+) -> None:
+    settings = loaded(tmp_path, CLUSTER, STORE, *(["secretStores: {aws: {}}"] if named else []))
+    async with secret_stores_of(settings, SystemClock()) as stores:
+        assert set(stores.vaults) == {"vault-main"}
+        assert (stores.aws is not None) is named
 
 
 def test_a_store_has_one_way_to_sign_in(tmp_path: Path) -> None:
