@@ -76,7 +76,7 @@ async def test_a_storm_that_does_not_end_is_answered_all_the_same() -> None:
     world = World()
     async with world.running(**slow(world, 0.02)) as engine:
         await world.until_applied(engine, world.start_repository(many(20, "start")))
-        for number in range(1000):
+        for number in range(300):
             world.push({"apps/web/0.yaml": config_map("c0", f"v{number}")})
             engine.branch.hint()
             await asyncio.sleep(0.1)

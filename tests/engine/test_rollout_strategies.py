@@ -61,7 +61,7 @@ async def test_a_step_waits_for_its_approval_and_a_commit_gives_it() -> None:
     async with world.running() as engine:
         await started(world, engine, **said)
         await world.until(lambda: world.state(engine).step == 1)
-        await asyncio.sleep(900)
+        await asyncio.sleep(300)
         assert world.shares() == {"v1": 90, "v2": 10}
         assert "approval" in engine.rollouts.looks["fraud"].decision.why
         world.declare("v2", extra=APPROVED, **said)

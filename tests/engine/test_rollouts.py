@@ -154,7 +154,7 @@ async def test_without_evidence_the_traffic_goes_back_at_the_deadline(trouble: s
 
 
 async def test_low_traffic_waits_and_gets_there() -> None:
-    world = RolloutWorld(rate=1.0)
+    world = RolloutWorld(rate=2.0)
     world.cohort = 0.3
     async with world.running() as engine:
         await started(world, engine, extra="    deadline: 3h\n")
