@@ -39,8 +39,8 @@ def test_nobody_approves_their_own_change() -> None:
     assert judgement.passed_over == ("the approval of ada@example.com is of their own change",)
 
 
-def test_the_authors_second_key_is_no_second_person() -> None:
-    """Attack 25. Two keys of one person have the same names, whichever of them one shows."""
+def test_attack_25_the_authors_second_key_is_no_second_person() -> None:
+    """Two keys of one person have the same names, whichever of them one shows."""
     second_key: Person = ("ada", "ada@home.example", "ada@example.com")
     assert not judge(approval(second_key)).complete
 

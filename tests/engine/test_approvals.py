@@ -170,8 +170,8 @@ async def test_the_revert_of_a_held_commit_needs_nobody() -> None:
         await world.until_applied(engine, narrower)
 
 
-async def test_an_agent_that_edits_its_own_scope_by_a_push_gains_nothing() -> None:
-    """Attack 14. Its key may sign commits; it is nobody who may approve them."""
+async def test_attack_14_an_agent_that_edits_its_own_scope_gains_nothing() -> None:
+    """Its key may sign commits; it is nobody who may approve them."""
     world = Pushing()
     robot: Person = ("bot@agents.example.com",)
     async with world.in_force() as engine:
@@ -184,8 +184,8 @@ async def test_an_agent_that_edits_its_own_scope_by_a_push_gains_nothing() -> No
         assert engine.books.position.accepted == world.first
 
 
-async def test_approvals_in_a_message_or_of_the_authors_second_key_count_for_nothing() -> None:
-    """Attacks 24 and 25: what anybody can write is no approval, and two keys are one person."""
+async def test_attack_24_an_approval_in_a_message_counts_for_nothing() -> None:
+    """Whatever a commit says of itself, its author wrote it."""
     world = Pushing()
     async with world.in_force() as engine:
         wider = world.repository.push(
@@ -197,9 +197,19 @@ async def test_approvals_in_a_message_or_of_the_authors_second_key_count_for_not
             person=ADA,
         )
         await world.until_held(engine, wider)
+        await asyncio.sleep(600)
+        assert engine.books.position.accepted == world.first
+
+
+async def test_attack_25_an_approval_by_the_authors_second_key_is_none() -> None:
+    world = Pushing()
+    async with world.in_force() as engine:
+        wider = world.sign({"models.yaml": WIDER})
+        await world.until_held(engine, wider)
         world.approve(wider, by=("ada", "ada@home.example", "ada@example.com"))
         await world.until(lambda: "is of their own change" in engine.books.position.waits_for)
         assert engine.books.position.accepted == world.first
+        assert (await world.verbs())[-1] is Verb.AWAIT
 
 
 async def test_the_rules_that_judge_are_those_in_force() -> None:

@@ -206,3 +206,12 @@ async def test_a_key_that_is_taken_from_the_file_approves_no_more(desk: Desk) ->
     assert await approvals.given({TREE}, now=NOW) == ()
     assert await approvals.person("grace") == ()
     approvals.close()
+
+
+async def test_attack_25_the_second_key_of_an_author_is_the_author(desk: Desk) -> None:
+    """By the file alone: the lines share a name, whichever address the commit has."""
+    second = SecurityKey.plain()
+    desk.allow(f"grace@example.com,grace {desk.key.public}", f"grace,g@home {second.public}")
+    desk.plant(STATEMENT.text, second)
+    [approval] = await desk.read()
+    assert set(approval.person) == {"grace@example.com", "grace", "g@home"}
