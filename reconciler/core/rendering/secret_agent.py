@@ -8,7 +8,6 @@ https://developer.hashicorp.com/vault/docs/deploy/kubernetes/injector/annotation
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from reconciler.core.kinds.secret_delivery import VaultStore
@@ -32,8 +31,6 @@ TOKEN_SECONDS: Final = 600
 _LONGEST_SUFFIX: Final = 40
 """The name of an annotation has 63 characters, `agent-inject-template-` included."""
 
-_FIELD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-
 
 def agent_parts(reader: Reader, store: VaultStore) -> PodParts:
     annotations = {
@@ -42,7 +39,6 @@ def agent_parts(reader: Reader, store: VaultStore) -> PodParts:
         f"{_ANNOTATION}/auth-path": f"auth/{store.mount}",
         f"{_ANNOTATION}/agent-service-account-token-volume-name": _TOKEN_VOLUME,
         f"{_ANNOTATION}/secret-volume-path": _DIRECTORY,
-        f"{_ANNOTATION}/error-on-missing-key": "true",
     }
     if all(secret.version for secret in reader.secrets):
         # A version never changes, so nothing has to stay and look for a newer one.
@@ -62,10 +58,11 @@ def agent_parts(reader: Reader, store: VaultStore) -> PodParts:
 def _template(secret: Wanted) -> str:
     """Only the characters that references may have are put between the quotes."""
     version = f"?version={secret.version}" if secret.version else ""
-    is_field = _FIELD.fullmatch(secret.key)
-    value = f".Data.data.{secret.key}" if is_field else f'index .Data.data "{secret.key}"'
-    path = f"{kv_data(secret.path)}{version}"
-    return f'{{{{- with secret "{path}" -}}}}{{{{ {value} }}}}{{{{- end -}}}}'
+    path, key = f"{kv_data(secret.path)}{version}", secret.key
+    # Without the question a key that is not there is written as "<no value>".
+    value = f'{{{{ if sprig_hasKey .Data.data "{key}" }}}}{{{{ index .Data.data "{key}" }}}}'
+    missing = f'{{{{ else }}}}{{{{ sprig_fail "there is no key {key}" }}}}{{{{ end }}}}'
+    return f'{{{{- with secret "{path}" -}}}}{value}{missing}{{{{- end -}}}}'
 
 
 def _token_volume(audience: str) -> JsonObject:
