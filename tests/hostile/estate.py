@@ -290,7 +290,7 @@ class Siege:
     def objects(self) -> set[ObjectKey]:
         return {key for key in self.cluster if key.kind != "Namespace"}
 
-    async def until(self, condition: Callable[[], bool], *, seconds: float = 15.0) -> None:
+    async def until(self, condition: Callable[[], bool], *, seconds: float = 60.0) -> None:
         async with asyncio.timeout(seconds):
             while not condition():
                 if self._task.done():
