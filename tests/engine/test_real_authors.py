@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 from reconciler.core.errors import Forbidden, Misconfigured
 from reconciler.core.rights import excessive_rights
 from reconciler.engine.guarding import RightsReview
-from tests.engine.authored_world import Authored, authored
+from tests.engine.authored_world import RBAC, Authored, authored
 from tests.engine.test_real_cluster import ONE
 from tests.engine.world import deployment_key
 
@@ -72,3 +74,40 @@ async def test_a_daemon_that_may_not_act_for_its_people_does_not_begin(world: Au
     with pytest.raises(Misconfigured, match="does not let the daemon act as oidc:eve") as caught:
         await review.require_authors(ONE)
     assert "Kubernetes 1.36" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("group", "resource", "verb", "told"),
+    [
+        ("", "secrets", "get", "get on secrets"),
+        ("", "serviceaccounts/token", "create", "create on every one of serviceaccounts/token"),
+        (RBAC, "roles", "escalate", "escalate on roles"),
+        (RBAC, "clusterroles", "bind", "bind on every one of clusterroles"),
+        ("apps", "*", "patch", "patch on every resource of apps"),
+    ],
+)
+async def test_a_right_in_one_namespace_is_found_there(
+    world: Authored, group: str, resource: str, verb: str, told: str
+) -> None:
+    review = RightsReview({ONE: world.own}, world.clock, tolerant=False)
+    await review.require(ONE, [world.team])
+    head: Any = {
+        "apiVersion": f"{RBAC}/v1",
+        "metadata": {"name": "much", "namespace": world.team},
+    }
+    rules = [{"apiGroups": [group], "resources": [resource], "verbs": [verb]}]
+    await world.real.apply({**head, "kind": "Role", "rules": rules}, dry_run=False)
+    subject = {"kind": "ServiceAccount", "namespace": world.team, "name": "fairlead"}
+    reference = {"apiGroup": RBAC, "kind": "Role", "name": "much"}
+    binding = {**head, "kind": "RoleBinding", "roleRef": reference, "subjects": [subject]}
+    await world.real.apply(binding, dry_run=False)
+    with pytest.raises(Misconfigured, match=re.escape(f"{told} in {world.team}")):
+        await review_again_and_again(review, world.team)
+
+
+async def review_again_and_again(review: RightsReview, namespace: str) -> None:
+    """The server learns of its own bindings by watching them."""
+    async with asyncio.timeout(10):
+        while True:
+            review.forget(ONE)
+            await review.require(ONE, [namespace])
