@@ -1,4 +1,4 @@
-"""Pinning: which references wait for a decision about their version, and what is said of them.
+"""Pinning: which references are delivered, which of them wait for a decision about their version.
 
 Separate from the stores, which are asked elsewhere, and from what was decided before. The
 invariant: a version is decided only for what is delivered, and never for a reference that names
@@ -19,8 +19,8 @@ from reconciler.core.secret_versions import Pin, PinBook, owner_of, store_of
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Unversioned:
-    """A reference that names no version, as one store has it."""
+class Delivered:
+    """A reference, as one store has it."""
 
     owner: str
     store: str
@@ -49,13 +49,13 @@ class Unversioned:
         return f"{self.reference} of {self.owner}"
 
 
-def unversioned(desired: DesiredState) -> tuple[Unversioned, ...]:
-    """Those of the versions that are rolled out, decided or not, in order."""
+def delivered(desired: DesiredState) -> tuple[Delivered, ...]:
+    """Those of the versions that are rolled out, in order."""
     found = {one for rollout in desired.rollouts.values() for one in _of_rollout(rollout, desired)}
     return tuple(sorted(found, key=lambda one: (one.owner, one.store, str(one.reference))))
 
 
-def _of_rollout(rollout: Rollout, desired: DesiredState) -> Iterator[Unversioned]:
+def _of_rollout(rollout: Rollout, desired: DesiredState) -> Iterator[Delivered]:
     model = desired.models.get(rollout.spec.model)
     if model is None or not model.spec.serving.secrets:
         return
@@ -63,9 +63,8 @@ def _of_rollout(rollout: Rollout, desired: DesiredState) -> Iterator[Unversioned
     for (cluster, _), _ in desired.places_of(rollout.name):
         delivery = delivery_in(cluster, desired)
         for secret in model.spec.serving.secrets:
-            store = store_of(secret.source, delivery)
-            if store and not secret.source.version:
-                yield Unversioned(owner, store, secret.source)
+            if store := store_of(secret.source, delivery):
+                yield Delivered(owner, store, secret.source)
 
 
 def delivery_in(cluster: ClusterName, desired: DesiredState) -> SecretDelivery | None:
@@ -73,12 +72,14 @@ def delivery_in(cluster: ClusterName, desired: DesiredState) -> SecretDelivery |
     return own or desired.policy.defaults.secret_delivery
 
 
-def undecided(desired: DesiredState, book: PinBook) -> tuple[Unversioned, ...]:
-    return tuple(
-        one
-        for one in unversioned(desired)
-        if book.version_of(one.owner, one.store, one.reference) is None
-    )
+def undecided(desired: DesiredState, book: PinBook) -> tuple[Delivered, ...]:
+    return tuple(one for one in delivered(desired) if not version_of(one, book))
+
+
+def version_of(one: Delivered, book: PinBook) -> str:
+    """The version that the document names or that was decided; empty when neither is."""
+    named = one.reference.version
+    return named or book.version_of(one.owner, one.store, one.reference) or ""
 
 
 def with_undecided_told(desired: DesiredState, book: PinBook) -> DesiredState:

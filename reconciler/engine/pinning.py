@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable
 import structlog
 
 from reconciler.core.desired import DesiredState
-from reconciler.core.errors import FairleadError, Misconfigured, Terminal, Transient, Unavailable
+from reconciler.core.errors import Misconfigured, Terminal, Transient, Unavailable
 from reconciler.core.identifiers import CommitSha, short
-from reconciler.core.pinning import Unversioned, undecided, unversioned
+from reconciler.core.pinning import Delivered, delivered, undecided, version_of
 from reconciler.core.secret_versions import Pin, PinBook
 from reconciler.engine.books import Books
 from reconciler.ports import Clock
@@ -92,7 +92,7 @@ class Pinning:
 
     def notices(self, accepted: DesiredState | None) -> tuple[str, ...]:
         """What people are told beside what the commit in force says itself."""
-        found = unversioned(accepted) if accepted else ()
+        found = undecided(accepted, self._books.pins) if accepted else ()
         unpinned = [
             f"{one} is not pinned: the daemon has no settings for {one.store}"
             for one in found
@@ -106,32 +106,40 @@ class Pinning:
             await self._clock.sleep(LOOK_SECONDS)
             desired = accepted()
             if desired is not None:
-                self._rotated = tuple(await self._look(unversioned(desired)))
+                self._rotated = tuple(await self._look(delivered(desired)))
 
-    async def _look(self, found: Iterable[Unversioned]) -> list[str]:
-        told = []
+    async def _look(self, found: Iterable[Delivered]) -> list[str]:
+        told: list[str] = []
+        answers: dict[tuple[str, str], str] = {}
+        silent: dict[str, str] = {}
         for one in found:
-            store = self._store_of(one)
-            pinned = self._books.pins.version_of(one.owner, one.store, one.reference)
-            if store is None or pinned is None:
+            store, version = self._store_of(one), version_of(one, self._books.pins)
+            if store is None or not version or one.store in silent:
                 continue
+            place = (one.store, one.asked)
             try:
-                current = await store.current(one.asked)
-            except FairleadError as error:
-                told.append(f"whether {one} has a newer version is not known: {error.message}")
-                continue
-            if current != pinned:
-                told.append(
-                    f"{one} is at version {pinned}, and {one.store} has {current}: it stays until "
-                    f"the reference ends in @{current}, or another version is rolled out"
-                )
-        return told
+                current = answers[place] = answers.get(place) or await store.current(one.asked)
+            except Transient as error:
+                silent[one.store] = f"what {one.store} has now is not known: {error.message}"
+            except Terminal as error:
+                told.append(f"what {one} would be now is not known: {error.message}")
+            else:
+                if current != version:
+                    told.append(_rotated(one, version, current))
+        return [*silent.values(), *told]
 
-    def _store_of(self, one: Unversioned) -> SecretVersions | None:
+    def _store_of(self, one: Delivered) -> SecretVersions | None:
         return self._stores.vaults.get(one.vault) if one.vault else self._stores.aws
 
 
-async def _current(store: SecretVersions, one: Unversioned) -> str:
+def _rotated(one: Delivered, version: str, current: str) -> str:
+    return (
+        f"{one} is at version {version}, and {one.store} has {current}: it stays until the "
+        f"reference ends in @{current}, or another version of the model is rolled out"
+    )
+
+
+async def _current(store: SecretVersions, one: Delivered) -> str:
     try:
         return await store.current(one.asked)
     except Terminal as error:

@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.core.desired import DesiredState
 from reconciler.core.identifiers import ClusterName, ObjectKey, UnitName
-from reconciler.core.pinning import undecided, unversioned, with_undecided_told
+from reconciler.core.pinning import undecided, with_undecided_told
 from reconciler.core.secret_versions import NO_BOOK, Pin, PinBook
 
 from .builders import Tree, compiled
@@ -89,7 +89,7 @@ def test_stores_with_the_same_path_have_versions_of_their_own() -> None:
 
 def test_each_store_is_asked_for_what_names_no_version() -> None:
     state = compiled(tree(REFERENCE, "vault:kv/risk/fraud#user@4", "aws:prod/risk#key")).state
-    found = unversioned(state)
+    found = undecided(state, NO_BOOK)
     assert [(one.store, one.asked) for one in found] == [
         (
             "aws/123456789012/eu-west-1",
@@ -133,5 +133,5 @@ def test_only_what_is_undecided_is_told() -> None:
         f"{REFERENCE} of {OWNER} names no version: the one that is current when this is merged is "
         "taken"
     ]
-    book = PinBook().with_(one.pinned("1") for one in unversioned(state))
+    book = PinBook().with_(one.pinned("1") for one in undecided(state, NO_BOOK))
     assert with_undecided_told(state, book) is state

@@ -158,6 +158,28 @@ async def test_a_rotation_moves_nothing_and_is_told(world: SecretWorld) -> None:
     assert len(world.writes()) == len(written) + 1
 
 
+async def test_a_version_in_the_document_that_is_not_the_newest_is_told(
+    world: SecretWorld,
+) -> None:
+    first = world.begin(f"{PATH}#token@5")
+    async with world.running() as engine:
+        await world.until_applied(engine, first)
+        assert world.versions.asked == []
+        await asyncio.sleep(LOOK_SECONDS + 1)
+        assert "is at version 5, and vault/vault-main has 7" in world.notices(engine)
+
+
+async def test_a_store_that_is_away_is_told_once_and_what_is_newer_is_not_known(
+    world: SecretWorld,
+) -> None:
+    first = world.begin(f"{PATH}#token", f"{OTHER}#token")
+    async with world.running() as engine:
+        await world.until_applied(engine, first)
+        world.versions.away = True
+        await asyncio.sleep(LOOK_SECONDS + 1)
+        assert world.notices(engine).count("what vault/vault-main has now is not known") == 1
+
+
 async def test_a_new_version_of_the_model_takes_what_is_current(world: SecretWorld) -> None:
     first = world.begin()
     async with world.running() as engine:
