@@ -32,10 +32,11 @@ DOCUMENTED = Path(__file__).parents[2] / "docs" / "secrets.md"
 
 @dataclass(slots=True)
 class RealVault:
-    """What a test may do to it, with every right."""
+    """What a test may do to it, with every right. `program` is also its agent."""
 
     address: str
     audit_file: Path
+    program: Path
     root_token: str = field(default=ROOT_TOKEN, repr=False)
     _forgotten: int = 0
 
@@ -127,7 +128,7 @@ def running(vault: Path, plugin: Path, directory: Path) -> Iterator[RealVault]:
             preexec_fn=die_with_parent(),  # noqa: PLW1509 - it calls only prctl
         )
     try:
-        real = RealVault(f"http://{address}", directory / "audit.log")
+        real = RealVault(f"http://{address}", directory / "audit.log", vault)
         _wait(lambda: _is_ready(real), log)
         _set_up(real, plugins / PLUGIN)
         yield real
