@@ -83,6 +83,9 @@ class PageSettings(Part):
     """Who may look. Without it the page is for the loopback only."""
     audit: Literal["views", "sign-ins"] = "sign-ins"
     """What of the page goes into the audit log: each view of a page, or who signed in and out."""
+    decisions: tuple[FilePath, ...] = ()
+    """Databases in which authorizers write down what they decide, `decisions.db` of their
+    directory. What they answered an agent is shown with the agent; they are only read."""
 
     @model_validator(mode="after")
     def _require_place(self) -> PageSettings:

@@ -41,6 +41,7 @@ from reconciler.surfaces.page.facts import Sources
 from reconciler.surfaces.run_command import RunTools
 from reconciler.telemetry import set_up_logging, set_up_tracing
 from reconciler.wiring.page import (
+    decisions_of,
     documents_at,
     made_status_token,
     recording,
@@ -131,7 +132,7 @@ async def serve(
         metrics.observe(status)
         reviews = make.reviews(settings, clock, state, world.instruments.publisher)
         reviewer = await reviewer_beside(status, reviews, settings, metrics, opened)
-        around = (chronicler, reviewer, documents_at(settings.forge))
+        around = (chronicler, reviewer, documents_at(settings.forge), decisions_of(settings))
         sources = Sources(engine, status, state, world.repository, clock, *around)
         page = await _page(settings, make, sources, opened) if serves_page(settings) else None
         daemon = Daemon(

@@ -13,19 +13,22 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+from reconciler.adapters.state_sql import open_state_for_reading
 from reconciler.core.audit.records import Reason, Verb
 from reconciler.core.identifiers import CommitSha
 from reconciler.core.manifests import JsonObject
 from reconciler.core.viewers import ViewingRule
 from reconciler.engine.books import Books
 from reconciler.engine.performing import Context
-from reconciler.ports import Clock
+from reconciler.ports import AuditLog, Clock
 from reconciler.settings import Settings
 from reconciler.settings_forge import ForgeSettings
 from reconciler.settings_page import SignInSettings
 from reconciler.sign_in_ports import IdentityProvider
+from reconciler.surfaces.page.chronicling import OpenLog
 from reconciler.surfaces.page.sessions import Sessions
 from reconciler.surfaces.page.signing_in import Entrance, Record, SignIn
 
@@ -64,6 +67,20 @@ def documents_at(forge: ForgeSettings | None) -> str:
     github = forge.github
     host = github.url.removesuffix("/").removesuffix("/api/v3").replace("//api.", "//", 1)
     return f"{host}/{github.repository}/blob"
+
+
+def decisions_of(settings: Settings) -> tuple[OpenLog, ...]:
+    """The logs of authorizers, each opened when it is first read."""
+    return tuple(partial(_log_at, place) for place in settings.page.decisions)
+
+
+@asynccontextmanager
+async def _log_at(place: Path) -> AsyncIterator[AuditLog]:
+    found = await open_state_for_reading(str(place))
+    try:
+        yield found
+    finally:
+        await found.close()
 
 
 def sign_in_of(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import html5lib
@@ -16,7 +16,7 @@ from reconciler.engine.driving import Engine
 from reconciler.engine.notifying import NotifyingStore
 from reconciler.surfaces.engine_status import EngineStatus
 from reconciler.surfaces.page.application import Page
-from reconciler.surfaces.page.chronicling import Chronicler
+from reconciler.surfaces.page.chronicling import Chronicler, OpenLog
 from reconciler.surfaces.page.facts import Sources
 from tests.engine.rollout_world import RolloutWorld
 from tests.engine.world import REPOSITORY, config_map
@@ -140,12 +140,16 @@ class Watched:
 
 
 class PageWorld(RolloutWorld):
-    """`viewer` is who asks, `watched` the pull requests that somebody looks at."""
+    """`viewer` is who asks, `watched` the pull requests that somebody looks at.
+
+    `decisions` are logs of authorizers.
+    """
 
     def __init__(self, *clusters: str, **said: Any) -> None:
         super().__init__(*clusters, **said)
         self.chronicler = Chronicler()
         self.watched: Watched | None = None
+        self.decisions: tuple[OpenLog, ...] = ()
         self.viewer: Viewer = ANYBODY
         self.page: Page | None = None
 
@@ -163,6 +167,7 @@ class PageWorld(RolloutWorld):
         sources = Sources(
             engine, status, self.store, self.repository, self.clock, self.chronicler, self.watched
         )
+        sources = replace(sources, decisions=self.decisions)
 
         async def authorize(_: object) -> Viewer:
             return self.viewer

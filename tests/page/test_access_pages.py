@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
 
+from reconciler.adapters.state_memory import MemoryStateStore
 from reconciler.core.access.deciding import decide
 from reconciler.core.access.permissions import ACTIONS
 from reconciler.core.audit.records import AuditRecord, Phase, Reason, Verb
+from reconciler.core.errors import Missing
 from reconciler.core.identifiers import ClusterName, CommitSha, ObjectKey
+from reconciler.core.manifests import JsonObject
 from reconciler.core.presenting.access_text import explain_lines
 from reconciler.core.presenting.lines import plain_text
 from reconciler.core.viewers import Viewer
 from reconciler.settings_forge import ForgeSettings
+from reconciler.surfaces.page.chronicling import LOOK_SECONDS
 from reconciler.wiring.page import documents_at
 
-from .page_world import ACCESS, MODEL, PageWorld
+from .page_world import ACCESS, MODEL, PageWorld, words
 
 pytestmark = pytest.mark.looptime
 
@@ -169,9 +176,22 @@ async def test_models_of_other_teams_are_counted_where_a_role_reaches_them() -> 
     assert "It may use 3 versions of models of other teams" in text
 
 
-async def test_what_the_request_path_answered_an_agent_is_shown_as_far_as_this_log_has_it() -> None:
-    world = PageWorld()
-    record = AuditRecord(
+async def test_what_the_request_path_answered_an_agent_is_read_from_the_logs_of_authorizers() -> (
+    None
+):
+    world, log = PageWorld(), MemoryStateStore()
+    opened = 0
+
+    @asynccontextmanager
+    async def opening() -> AsyncIterator[MemoryStateStore]:
+        nonlocal opened
+        opened += 1
+        if opened == 1:
+            raise Missing("there is no log yet")
+        yield log
+
+    world.decisions = (opening,)
+    refused = AuditRecord(
         world.clock.now(),
         "acme",
         CommitSha("a" * 40),
@@ -182,15 +202,20 @@ async def test_what_the_request_path_answered_an_agent_is_shown_as_far_as_this_l
         result="not-allowed",
         detail={"agent": "eval-bot", "action": "infer", "versions": ["fraud@v2"], "why": "no"},
     )
+    tool: JsonObject = {"agent": "eval-bot", "server": "metrics", "tool": "query"}
+    await log.append([refused, replace(refused, result="allowed", detail=tool)])
     async with world.settled():
         before = await world.text("/agents/eval-bot")
-        chronicle = world.chronicler.chronicle
-        chronicle.read(chronicle.size, record)
-        chronicle.read(chronicle.size, replace(record, result="allowed"))
-        text = await world.text("/agents/eval-bot")
-    assert "This log has none of its requests" in before
-    assert "infer on fraud@v2 allowed" in text
+        assert world.page is not None
+        following = asyncio.create_task(world.page.run())
+        await asyncio.sleep(2 * LOOK_SECONDS)
+        answer = await world.get("/agents/eval-bot")
+        following.cancel()
+    text = words(answer.body.decode())
+    assert "Nothing is known of its requests" in before
     assert "infer on fraud@v2 not-allowed no" in text
+    assert "tool metrics/query allowed" in text
+    assert b'href="/audit/1"' not in answer.body.partition(b"answered it")[2].partition(b"</ol>")[0]
 
 
 async def test_a_binding_that_somebody_took_away_is_put_back_and_told() -> None:

@@ -139,7 +139,7 @@ class AccessPages:
             "ending": page_subjects.ending(found, self._facts.today),
             "namespace": agent_namespace(name),
             "delivered": desired.readers.get(subject, frozenset()),
-            "requests": self._facts.chronicle.requests(name),
+            "requests": self._facts.requests(name),
             "kind": "agent",
             **await self._subject(desired, found, subject, ask),
         }

@@ -92,7 +92,8 @@ class Page:
     async def run(self) -> None:
         """Read the log into the chronicle, and look for changes, for ever."""
         sources = self._sources
-        await together([sources.chronicler.run(sources.log, sources.clock), self._hub.run()])
+        own = sources.chronicler.run(sources.log, sources.clock)
+        await together([own, *self._facts.following(), self._hub.run()])
 
     def _all_pages(self) -> tuple[_Page, ...]:
         state, change = StatePages(self._facts), ChangePages(self._facts)

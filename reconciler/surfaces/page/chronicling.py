@@ -8,7 +8,9 @@ and leaves the processor to the engine between its parts.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import TypeAlias
 
 import structlog
 
@@ -26,6 +28,8 @@ CHUNK = 200
 PAUSE_SECONDS = 0.005
 LOOK_SECONDS = 30.0
 """How often is looked for records that another daemon has written to the same log."""
+
+OpenLog: TypeAlias = Callable[[], AbstractAsyncContextManager[AuditLog]]
 
 
 class Chronicler:
@@ -60,6 +64,16 @@ class Chronicler:
             except Exception:
                 log.exception("page.bug")
             await first_of(self._behind.wait(), clock.sleep(LOOK_SECONDS))
+
+    async def follow(self, opening: OpenLog, clock: Clock) -> None:
+        """Read a log that another process writes, as soon as there is one."""
+        while True:
+            try:
+                async with opening() as audit:
+                    await self.run(audit, clock)
+            except FairleadError as error:
+                log.warning("page.log_not_read", reason=error.message)
+            await clock.sleep(LOOK_SECONDS)
 
     async def _catch_up(self, audit: AuditLog, clock: Clock) -> None:
         while (size := (await audit.head()).size) > self.chronicle.size:

@@ -7,7 +7,7 @@ memory, and from the log and the mirror only as much as a page shows; no cluster
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date
 from typing import Protocol
@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from reconciler.core.access.permissions import Permissions, permissions
 from reconciler.core.audit.records import AuditRecord
-from reconciler.core.chronicle import CommitStory, Note
+from reconciler.core.chronicle import MOST_REQUESTS, Asked, CommitStory, Note
 from reconciler.core.commits import Commit
 from reconciler.core.desired import DesiredState
 from reconciler.core.errors import Corrupt, FairleadError
@@ -34,7 +34,7 @@ from reconciler.engine.driving import Engine
 from reconciler.ports import AuditLog, Clock, Repository
 from reconciler.surfaces.audit_reading import record_at
 from reconciler.surfaces.engine_status import EngineStatus
-from reconciler.surfaces.page.chronicling import Chronicler
+from reconciler.surfaces.page.chronicling import Chronicler, OpenLog
 
 MOST_COMMITS = 500
 """Commits whose author and message are remembered."""
@@ -54,7 +54,8 @@ class Pulls(Protocol):
 class Sources:
     """What the page is made of. Without `pulls`, nobody looks at pull requests.
 
-    `documents` is the address under which the forge shows files of commits, if it shows any.
+    `documents` is the address under which the forge shows files of commits, if it shows any;
+    `decisions` are logs of the request path that others write.
     """
 
     engine: Engine
@@ -65,6 +66,15 @@ class Sources:
     chronicler: Chronicler = field(default_factory=Chronicler)
     pulls: Pulls | None = None
     documents: str = ""
+    decisions: tuple[OpenLog, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What the request path answered; `record` is its number if it is in the daemon's own log."""
+
+    asked: Asked
+    record: int | None
 
 
 class Facts:
@@ -75,9 +85,26 @@ class Facts:
         self._commits: OrderedDict[CommitSha, Commit] = OrderedDict()
         self._moves: dict[int, Seen] = {}
         self._allowed: tuple[DesiredState, date, Permissions] | None = None
+        self._deciders = [Chronicler() for _ in sources.decisions]
         self.chronicle = sources.chronicler.chronicle
         self.log = sources.log
         self.clock = sources.clock
+
+    def following(self) -> Sequence[Coroutine[None, None, None]]:
+        """What reads the logs of others, for ever."""
+        pairs = zip(self._deciders, self._sources.decisions, strict=True)
+        return [decider.follow(opening, self.clock) for decider, opening in pairs]
+
+    def requests(self, agent: str) -> Sequence[Answered]:
+        """What the request path answered an agent, newest first."""
+        own = [Answered(asked, asked.index) for asked in self.chronicle.requests(agent)]
+        others = [
+            Answered(asked, None)
+            for decider in self._deciders
+            for asked in decider.chronicle.requests(agent)
+        ]
+        newest = sorted([*own, *others], key=lambda found: found.asked.time, reverse=True)
+        return newest[:MOST_REQUESTS]
 
     def status(self) -> Status:
         return self._sources.status.status()
@@ -139,7 +166,8 @@ class Facts:
         status = replace(self.status(), time="", fetch_age_seconds=None)
         pulls = self.pulls()
         minute = int(self.clock.monotonic() // 60)
-        return (status, self.chronicle.size, self.plan, pulls, self.starting(), minute)
+        decided = sum(decider.chronicle.size for decider in self._deciders)
+        return (status, self.chronicle.size, decided, self.plan, pulls, self.starting(), minute)
 
     async def commit(self, sha: CommitSha) -> Commit | None:
         """A commit of the mirror; None when it has none such, or cannot say."""
