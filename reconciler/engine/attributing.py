@@ -52,6 +52,8 @@ class Standpoint:
     position: Position
     units: Callable[[ClusterName], Mapping[UnitName, UnitState]]
     known: tuple[DesiredState, ...] = ()
+    merging: tuple[CommitSha, CommitSha] | None = None
+    """The two that the commit merges, where nobody but us made it: to see what merging would do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ class _History:
 
     past: Past
     interest: AbstractSet[Where]
+    proposed: tuple[Commit, ...] | None = None
+    """What is to be merged, where the head is a merge that is nobody's."""
     told: dict[CommitSha, Declares | None] = field(default_factory=dict)
     _over: dict[CommitSha | None, AbstractSet[CommitSha]] = field(default_factory=dict)
 
@@ -129,9 +133,7 @@ class Attributor:
     async def _since(
         self, beginning: _Beginning, candidates: Mapping[Where, Candidate], at: Standpoint
     ) -> Attribution:
-        head = at.target.commit
-        commits = await self._repository.range(beginning.after, head)
-        history = _History(Past.of(head, commits), frozenset(candidates))
+        history = await self._history(beginning.after, frozenset(candidates), at)
         for state in (*at.known, at.target):
             history.learn(state)
         taker = await self._signed(beginning.taker) if beginning.taker else None
@@ -139,6 +141,19 @@ class Attributor:
             where: self._people.of(await self._commits(where, candidate, history, taker))
             for where, candidate in candidates.items()
         }
+
+    async def _history(
+        self, after: CommitSha | None, interest: AbstractSet[Where], at: Standpoint
+    ) -> _History:
+        repository, head = self._repository, at.target.commit
+        if at.merging is None:
+            return _History(Past.of(head, await repository.range(after, head)), interest)
+        base, theirs = at.merging
+        before = {commit.sha for commit in await repository.range(None, base)}
+        proposed = tuple(c for c in await repository.range(None, theirs) if c.sha not in before)
+        merge = await repository.commit(head)
+        commits = (*await repository.range(after, base), *proposed, merge)
+        return _History(Past.of(head, commits), interest, proposed)
 
     async def _signed(self, sha: CommitSha) -> Commit:
         commits = await self._repository.range(None, sha)
@@ -151,6 +166,10 @@ class Attributor:
         over = history.over(applied.commit if applied else None)
         while isinstance(found := brought_by(where, history.past, history.told, over=over), Needed):
             await self._look_at(found.commit, history)
+        if history.proposed is not None and history.past.head in {c.sha for c in found}:
+            # What both sides make of a document is of whoever proposes to merge them.
+            others = [commit for commit in found if commit.sha != history.past.head]
+            return others or history.proposed
         return found or ([taker] if taker and not applied else [])
 
     async def _look_at(self, commit: CommitSha, history: _History) -> None:

@@ -91,8 +91,8 @@ class Reconciler:
         self._settled = SettledUnits(repository, books)
         self._decisions = Decisions(books, clock, context)
         compiler = Compiler(repository, self.pinning.book)
-        people = advisers.people
-        attributor = Attributor(repository, people, compiler) if people else None
+        self.people = advisers.people
+        attributor = Attributor(repository, self.people, compiler) if self.people else None
         self._drafts = Drafts(leader, books, self._decisions, attributor)
         self.positions = Positions(books, clock, gradual=gradual)
         self.approver = Approver(

@@ -9,21 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from reconciler.core.approvals.judging import enforced
 from reconciler.core.approvals.widening import only_breaks_glass, only_narrows, widenings
 from reconciler.core.change_requests import PlanKey
 from reconciler.core.desired import DesiredState
 from reconciler.core.errors import FairleadError, Terminal, Untrusted
-from reconciler.core.identifiers import ClusterName, CommitSha, Digest, short
+from reconciler.core.identifiers import ClusterName, CommitSha, Digest, UnitName, short
 from reconciler.core.intent import intent_plan
 from reconciler.core.kinds.repository import RepositorySpec
+from reconciler.core.ledger import UnitState
 from reconciler.core.manifests import canonical_json, digest_of
 from reconciler.core.pinning import with_undecided_told
 from reconciler.core.presenting.impact import impact
 from reconciler.core.problems import printable
 from reconciler.core.reviewed import Reviewed
 from reconciler.core.secret_versions import Pin, PinBook
+from reconciler.engine.attributing import Attribute, Attributor, Standpoint
 from reconciler.engine.driving import Engine
 from reconciler.engine.fetching import Compiled, Compiler, Invalid
 from reconciler.engine.reviewing_views import marks, views_aside
@@ -144,10 +147,26 @@ class LiveSurveyor:
                 {name: session.cluster for name, session in engine.leader.sessions.items()},
                 base=self.in_force,
                 rules=judged.before.policy,
+                attribute=self._attributing(found.key, judged),
                 limit=DRY_RUNS,
             )
         weighed = impact(made, judged.before, desired)
         return replace(found, plan=made, impact=weighed, problems=judged.after.problems)
+
+    def _attributing(self, key: PlanKey, judged: _Judged) -> Attribute | None:
+        """Who the authors of what is proposed are, where it is to be written in their names."""
+        desired, engine = judged.after.compilation.state, self._engine
+        people = engine.reconciler.people
+        if people is None:
+            return None
+
+        def units(cluster: ClusterName) -> Mapping[UnitName, UnitState]:
+            return engine.books.ledger(cluster).units
+
+        merging = None if desired.commit == key.head else (key.base, key.head)
+        at = Standpoint(desired, engine.books.position, units, (judged.before,), merging)
+        compiler = Compiler(self._proposals, self._pins)
+        return partial(Attributor(self._proposals, people, compiler).attribute, at=at)
 
     async def _offline(self, found: Reviewed, judged: _Judged) -> Reviewed:
         desired = with_undecided_told(judged.after.compilation.state, self._pins())
