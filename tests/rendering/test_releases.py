@@ -62,6 +62,14 @@ def test_the_route_gives_the_version_all_the_traffic() -> None:
     assert rule["backendRefs"] == [{"name": "fraud-detector-v3", "port": 80, "weight": 100}]
 
 
+def test_a_route_is_at_one_listener_where_the_gateway_is_named_with_it() -> None:
+    named = CLUSTERS.replace("namespace: gateways}", "namespace: gateways, listener: http}")
+    spec = bodies(clusters=named)["HTTPRoute", "fraud-detector"]["spec"]
+    assert spec["parentRefs"] == [
+        {"name": "public", "namespace": "gateways", "sectionName": "http"}
+    ]
+
+
 def test_no_route_where_no_gateway_is_known_or_none_is_asked_for() -> None:
     without_gateway = CLUSTERS.replace("spec: {gateway: {name: public, namespace: gateways}}", "")
     without_route = MODEL.partition("    route:")[0]

@@ -39,6 +39,8 @@ class GatewayReference(Part):
     """Name of the Gateway."""
     namespace: DnsLabel
     """Namespace of the Gateway."""
+    listener: Maybe[DnsLabel] = None
+    """Name of the one listener at which models are reached; all of them when left out."""
 
 
 class Resources(Part):

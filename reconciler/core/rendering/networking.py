@@ -31,8 +31,11 @@ def stable_service(release: Release) -> JsonObject:
 
 def http_route(release: Release, route: Route, gateway: GatewayReference) -> JsonObject:
     """The route of the model at the gateway. It names the versions that get requests."""
+    parent: JsonObject = {"name": gateway.name, "namespace": gateway.namespace}
+    if gateway.listener is not None:
+        parent["sectionName"] = gateway.listener
     spec: JsonObject = {
-        "parentRefs": [{"name": gateway.name, "namespace": gateway.namespace}],
+        "parentRefs": [parent],
         "rules": [
             {
                 "matches": [{"path": {"type": "PathPrefix", "value": route.path_prefix}}],
