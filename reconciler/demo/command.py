@@ -31,6 +31,7 @@ from reconciler.sandbox import (
     locate,
     require_network_namespaces,
 )
+from reconciler.sandbox.authorizer import LOG as DECISIONS
 from reconciler.sandbox.terminal import shown_progress
 
 _CHECKOUT = Path(__file__).parents[2]
@@ -87,7 +88,10 @@ def _play(
         remote=workshop.remote,
         kubeconfigs=kubeconfigs,
         repository="ml-platform",
-        more={"reverts": {"email": "fairlead@example.com"}},
+        more={
+            "reverts": {"email": "fairlead@example.com"},
+            "page": {"decisions": [str(plane.directory / DECISIONS) for plane in planes.values()]},
+        },
     )
     running.enter_context(daemon)
     people = {name: Administrator(name, path) for name, path in kubeconfigs.items()}

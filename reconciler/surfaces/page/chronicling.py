@@ -67,12 +67,15 @@ class Chronicler:
 
     async def follow(self, opening: OpenLog, clock: Clock) -> None:
         """Read a log that another process writes, as soon as there is one."""
+        told = ""
         while True:
             try:
                 async with opening() as audit:
                     await self.run(audit, clock)
             except FairleadError as error:
-                log.warning("page.log_not_read", reason=error.message)
+                if error.message != told:
+                    log.warning("page.log_not_read", reason=error.message)
+                told = error.message
             await clock.sleep(LOOK_SECONDS)
 
     async def _catch_up(self, audit: AuditLog, clock: Clock) -> None:
