@@ -114,7 +114,8 @@ class RepositorySettings(Part):
     credentials: Credentials = Credentials()
     """Files with what the remote asks for."""
     allowed_signers_file: Maybe[FilePath] = None
-    """File of allowed signers in OpenSSH's format. Needed when the policy asks for signatures."""
+    """File of allowed signers in OpenSSH's format: who may sign commits and approve them, and which
+    names and keys are one person's. Needed when the policy asks for signatures."""
     trusted_commits: tuple[FullCommit, ...] = ()
     """Commits whose whole history counts as signed: where signing began."""
 
