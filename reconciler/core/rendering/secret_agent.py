@@ -19,6 +19,7 @@ from reconciler.core.rendering.secret_readers import (
     Wanted,
     file_variables,
     kv_data,
+    versioned,
 )
 
 _ANNOTATION: Final = "vault.hashicorp.com"
@@ -57,8 +58,7 @@ def agent_parts(reader: Reader, store: VaultStore) -> PodParts:
 
 def _template(secret: Wanted) -> str:
     """Only the characters that references may have are put between the quotes."""
-    version = f"?version={secret.version}" if secret.version else ""
-    path, key = f"{kv_data(secret.path)}{version}", secret.key
+    path, key = versioned(secret), secret.key
     # Without the question a key that is not there is written as "<no value>".
     value = f'{{{{ if sprig_hasKey .Data.data "{key}" }}}}{{{{ index .Data.data "{key}" }}}}'
     missing = f'{{{{ else }}}}{{{{ sprig_fail "there is no key {key}" }}}}{{{{ end }}}}'

@@ -20,7 +20,7 @@ from reconciler.core.rendering.secret_readers import (
     Reader,
     Wanted,
     file_variables,
-    kv_data,
+    versioned,
 )
 
 SECRET_PROVIDER_CLASS: Final = ("secrets-store.csi.x-k8s.io", "SecretProviderClass")
@@ -76,12 +76,9 @@ def _provider_class(reader: Reader, provider: str, parameters: Mapping[str, str]
 
 
 def _of_vault(secret: Wanted) -> JsonObject:
-    found: JsonObject = {"objectName": secret.name, "secretPath": kv_data(secret.path)}
-    if secret.key:
-        found["secretKey"] = secret.key
-    if secret.version:
-        found["secretArgs"] = {"version": secret.version}
-    return found
+    # `secretArgs` would be the body of a GET, which Vault does not read: the version would be lost.
+    found: JsonObject = {"objectName": secret.name, "secretPath": versioned(secret)}
+    return {**found, "secretKey": secret.key} if secret.key else found
 
 
 def _of_aws(path: str, version: str, secrets: Iterable[Wanted]) -> JsonObject:

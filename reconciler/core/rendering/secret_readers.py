@@ -155,6 +155,12 @@ def kv_data(path: str) -> str:
     return f"{mount}/data/{rest}"
 
 
+def versioned(secret: Wanted) -> str:
+    """Where an engine of version 2 has the values of a secret, in its version."""
+    version = f"?version={secret.version}" if secret.version else ""
+    return f"{kv_data(secret.path)}{version}"
+
+
 def places_of(references: Iterable[SecretReference], store: str) -> tuple[str, ...]:
     """Paths in one store, each once and in order."""
     return tuple(sorted({found.path for found in references if found.store == store}))

@@ -1,4 +1,4 @@
-"""Vault's own agent follows what pods are annotated with, with no right but those of the store."""
+"""A real Vault gives what pods ask it for, by its own agent or as its CSI provider asks."""
 
 from __future__ import annotations
 
@@ -77,3 +77,17 @@ def test_a_key_that_is_not_there_gives_no_file(real_vault: RealVault, tmp_path: 
     written, said = fetched(real_vault, tmp_path, "feature-store")
     assert written == {}
     assert "there is no key token.v2" in said
+
+
+def test_the_path_that_the_csi_provider_asks_for_gives_the_version_that_is_named(
+    real_vault: RealVault,
+) -> None:
+    for version in range(1, 9):
+        real_vault.write("kv/data/risk/fraud", {"data": {"hf_token": f"number {version}"}})
+    units = compiled(with_secrets("hf-token", vault="csi")).state.units
+    (body,) = (
+        m.body for key, m in units[PLACE].manifests.items() if key.kind == "SecretProviderClass"
+    )
+    spec: Any = body["spec"]
+    (wanted,) = json.loads(spec["parameters"]["objects"])
+    assert real_vault.read(wanted["secretPath"])["data"] == {wanted["secretKey"]: "number 7"}
