@@ -19,6 +19,7 @@ from reconciler.core.change_requests import (
     Review,
     ReviewRecord,
 )
+from reconciler.core.commits import Commit
 from reconciler.core.identifiers import CommitSha, DocumentPath
 from reconciler.ports import Repository
 
@@ -35,6 +36,12 @@ class ProposedChanges(Repository, Protocol):
 
     async def refs(self, prefix: str) -> Mapping[str, CommitSha]:
         """The references of the remote that begin with `prefix`, as it has them now."""
+        ...
+
+    async def proposed(self, base: CommitSha, head: CommitSha) -> tuple[Commit, ...]:
+        """What merging `head` into `base` would bring, oldest first, with verified signatures where
+        the signers are known. Untrusted as for a range; neither need descend from the other.
+        """
         ...
 
     async def merged(self, base: CommitSha, head: CommitSha) -> CommitSha:

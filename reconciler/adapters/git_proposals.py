@@ -18,7 +18,9 @@ from reconciler.adapters.git_generations import opened
 from reconciler.adapters.git_mirror import GitMirror, readable
 from reconciler.adapters.git_objects import Damaged
 from reconciler.adapters.git_packs import consolidate
+from reconciler.adapters.git_signatures import verified_history
 from reconciler.core.change_requests import MergeConflict
+from reconciler.core.commits import Commit
 from reconciler.core.errors import Missing, Unavailable
 from reconciler.core.identifiers import CommitSha, short
 
@@ -44,6 +46,13 @@ class GitProposals(GitMirror):
 
     async def refs(self, prefix: str) -> Mapping[str, CommitSha]:
         return await self._asked(lambda repository: self._remote.references(repository, prefix))
+
+    async def proposed(self, base: CommitSha, head: CommitSha) -> tuple[Commit, ...]:
+        return await self._read(
+            lambda objects: verified_history(
+                objects, self._verifier, base=None, head=head, hidden=(base,)
+            )
+        )
 
     async def merged(self, base: CommitSha, head: CommitSha) -> CommitSha:
         return await self._reading.run(lambda: self._merged(base, head))

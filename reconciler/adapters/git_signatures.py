@@ -93,15 +93,17 @@ def verified_history(
     *,
     base: CommitSha | None,
     head: CommitSha,
+    hidden: Sequence[CommitSha] = (),
 ) -> tuple[Commit, ...]:
-    """Commits reachable from `head` and not from `base`, oldest first, with their signers.
+    """Commits reachable from `head`, not from `base` nor from `hidden`, oldest first, with their
+    signers.
 
     Without a verifier nobody's signature is looked at. Raises Untrusted as `verify` does.
     """
-    commits = objects.history(base, head)
+    commits = objects.history(base, head, hidden=hidden)
     if verifier is None:
         return commits
-    unverified = objects.history(base, head, hidden=verifier.trusted)
+    unverified = objects.history(base, head, hidden=(*hidden, *verifier.trusted))
     signed = {commit.sha: commit for commit in verifier.verify(unverified, objects)}
     return tuple(signed.get(commit.sha, commit) for commit in commits)
 

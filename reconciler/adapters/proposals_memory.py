@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from reconciler.adapters.git_memory import MemoryFile, MemoryRepository
 from reconciler.core.change_requests import MergeConflict
+from reconciler.core.commits import Commit
 from reconciler.core.errors import Missing
 from reconciler.core.identifiers import CommitSha, DocumentPath, short
 from reconciler.core.problems import printable
@@ -40,6 +41,12 @@ class MemoryProposals(MemoryRepository):
     async def refs(self, prefix: str) -> Mapping[str, CommitSha]:
         self._raise_planned("refs")
         return {name: head for name, head in self.heads.items() if name.startswith(prefix)}
+
+    async def proposed(self, base: CommitSha, head: CommitSha) -> tuple[Commit, ...]:
+        self._raise_planned("proposed")
+        known = set(self._line(self._resolved(base), until=set()))
+        line = self._line(self._resolved(head), until=known)
+        return tuple(self._commits[sha] for sha in reversed(line))
 
     async def merged(self, base: CommitSha, head: CommitSha) -> CommitSha:
         self._raise_planned("merged")

@@ -44,6 +44,14 @@ Attribute: TypeAlias = Callable[[Sequence[Outstanding]], Awaitable[Attribution]]
 
 
 @dataclass(frozen=True, slots=True)
+class Merging:
+    """A branch, and the commits that are proposed to it."""
+
+    base: CommitSha
+    proposed: tuple[Commit, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Standpoint:
     """From where history is looked back at: a commit, where the repository stands, and states that
     need not be compiled again. `units` tells how they stand."""
@@ -52,8 +60,8 @@ class Standpoint:
     position: Position
     units: Callable[[ClusterName], Mapping[UnitName, UnitState]]
     known: tuple[DesiredState, ...] = ()
-    merging: tuple[CommitSha, CommitSha] | None = None
-    """The two that the commit merges, where nobody but us made it: to see what merging would do."""
+    merging: Merging | None = None
+    """What the commit merges, where nobody but us made it: to see what merging would do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +156,8 @@ class Attributor:
         repository, head = self._repository, at.target.commit
         if at.merging is None:
             return _History(Past.of(head, await repository.range(after, head)), interest)
-        base, theirs = at.merging
-        before = {commit.sha for commit in await repository.range(None, base)}
-        proposed = tuple(c for c in await repository.range(None, theirs) if c.sha not in before)
-        merge = await repository.commit(head)
-        commits = (*await repository.range(after, base), *proposed, merge)
+        merge, proposed = await repository.commit(head), at.merging.proposed
+        commits = (*await repository.range(after, at.merging.base), *proposed, merge)
         return _History(Past.of(head, commits), interest, proposed)
 
     async def _signed(self, sha: CommitSha) -> Commit:

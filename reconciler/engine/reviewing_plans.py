@@ -7,12 +7,12 @@ never the candidate's; where clusters may not be asked, only Git is read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 from reconciler.core.approvals.judging import enforced
 from reconciler.core.approvals.widening import only_breaks_glass, only_narrows, widenings
+from reconciler.core.authorship import Attribution
 from reconciler.core.change_requests import PlanKey
 from reconciler.core.desired import DesiredState
 from reconciler.core.errors import FairleadError, Terminal, Untrusted
@@ -21,12 +21,13 @@ from reconciler.core.intent import intent_plan
 from reconciler.core.kinds.repository import RepositorySpec
 from reconciler.core.ledger import UnitState
 from reconciler.core.manifests import canonical_json, digest_of
+from reconciler.core.outstanding import Outstanding
 from reconciler.core.pinning import with_undecided_told
 from reconciler.core.presenting.impact import impact
 from reconciler.core.problems import printable
 from reconciler.core.reviewed import Reviewed
 from reconciler.core.secret_versions import Pin, PinBook
-from reconciler.engine.attributing import Attribute, Attributor, Standpoint
+from reconciler.engine.attributing import Attribute, Attributor, Merging, Standpoint
 from reconciler.engine.driving import Engine
 from reconciler.engine.fetching import Compiled, Compiler, Invalid
 from reconciler.engine.reviewing_views import marks, views_aside
@@ -104,7 +105,7 @@ class LiveSurveyor:
         difference = await self._proposals.difference(key.base, merged)
         paths = tuple(sorted({*difference.gone, *(entry.path for entry in difference.changed)}))
         found = Reviewed(key, None, paths=paths, policy=before.policy, offline=not live)
-        await self._require_signatures(before.policy, key, merged)
+        await self._require_signatures(before.policy, key)
         after = await self._compiled(merged, before.policy, live=live)
         if isinstance(after, Invalid):
             return replace(found, problems=after.problems)
@@ -163,10 +164,17 @@ class LiveSurveyor:
         def units(cluster: ClusterName) -> Mapping[UnitName, UnitState]:
             return engine.books.ledger(cluster).units
 
-        merging = None if desired.commit == key.head else (key.base, key.head)
-        at = Standpoint(desired, engine.books.position, units, (judged.before,), merging)
-        compiler = Compiler(self._proposals, self._pins)
-        return partial(Attributor(self._proposals, people, compiler).attribute, at=at)
+        attributor = Attributor(self._proposals, people, Compiler(self._proposals, self._pins))
+
+        async def attribute(work: Sequence[Outstanding]) -> Attribution:
+            merging = None
+            if desired.commit != key.head:
+                proposed = await self._proposals.proposed(key.base, key.head)
+                merging = Merging(key.base, proposed)
+            at = Standpoint(desired, engine.books.position, units, (judged.before,), merging)
+            return await attributor.attribute(work, at)
+
+        return attribute
 
     async def _offline(self, found: Reviewed, judged: _Judged) -> Reviewed:
         desired = with_undecided_told(judged.after.compilation.state, self._pins())
@@ -185,14 +193,11 @@ class LiveSurveyor:
         result = await self._compiler.compile(base, rules=None)
         return result if isinstance(result, Invalid) else result.compilation.state
 
-    async def _require_signatures(
-        self, policy: RepositorySpec, key: PlanKey, merged: CommitSha
-    ) -> None:
+    async def _require_signatures(self, policy: RepositorySpec, key: PlanKey) -> None:
         if not policy.signatures.required:
             return
-        for commit in await self._proposals.range(key.base, merged):
-            ours = commit.sha == merged and merged != key.head
-            if not ours and commit.signer is None:
+        for commit in await self._proposals.proposed(key.base, key.head):
+            if commit.signer is None:
                 raise Untrusted(
                     f"commit {short(commit.sha)} by {printable(commit.author, limit=80)} is not"
                     " signed by an allowed signer",

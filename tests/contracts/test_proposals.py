@@ -163,3 +163,14 @@ async def test_s1_a_branch_that_looks_like_a_command_is_only_fetched(
     ref = f"refs/heads/{name}"
     head = world.propose({"a": b"2\n"}, on=base, ref=ref)
     assert await world.proposals.fetch_ref(ref) == head
+
+
+async def test_what_is_proposed_is_what_the_branch_does_not_have(world: World) -> None:
+    first = world.remote.push({"a.yaml": b"a"})
+    proposed = world.propose({"b.yaml": b"b"}, on=first)
+    base = world.remote.push({"c.yaml": b"c"})
+    assert await world.proposals.fetch() == base
+    await world.proposals.fetch_ref(PULL)
+    found = await world.proposals.proposed(base, proposed)
+    assert [commit.sha for commit in found] == [proposed]
+    assert await world.proposals.proposed(proposed, proposed) == ()

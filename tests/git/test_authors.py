@@ -17,7 +17,7 @@ from reconciler.core.identifiers import ClusterName, CommitSha
 from reconciler.core.ledger import Applied, Entry, Ledger, Position
 from reconciler.core.outstanding import ClusterView, outstanding
 from reconciler.core.snapshots import FrozenSnapshot
-from reconciler.engine.attributing import Attributor, Standpoint
+from reconciler.engine.attributing import Attributor, Merging, Standpoint
 from reconciler.engine.fetching import Compiled, Compiler
 from tests.engine.world import cluster_document, config_map, policy
 
@@ -114,6 +114,8 @@ async def test_what_a_merge_would_bring_is_of_whoever_proposes_it(tmp_path: Path
         assert await proposals.fetch() == base
         await proposals.fetch_ref("refs/pull/1/head")
         merged = await proposals.merged(CommitSha(base), CommitSha(theirs))
+        proposed = await proposals.proposed(CommitSha(base), CommitSha(theirs))
+        assert [commit.signer for commit in proposed] == [ALICE.signer]
         compiler = Compiler(proposals)
         before = await compiler.compile(CommitSha(first), rules=None)
         after = await compiler.compile(merged, rules=None)
@@ -128,7 +130,7 @@ async def test_what_a_merge_would_bring_is_of_whoever_proposes_it(tmp_path: Path
             position,
             lambda _: {},
             (before.compilation.state,),
-            (CommitSha(base), CommitSha(theirs)),
+            Merging(CommitSha(base), proposed),
         )
         work = outstanding(target, [view], every_object=True)
         found = await Attributor(proposals, PEOPLE, Compiler(proposals)).attribute(work, at)
