@@ -29,6 +29,7 @@ from reconciler.core.plain_units import PlainUnit, PlainUnits, regroup
 from reconciler.core.policy import Policy
 from reconciler.core.problems import Problem, errors_among, in_order
 from reconciler.core.reading import place_of
+from reconciler.core.redaction import unquoted
 from reconciler.core.secret_versions import NO_BOOK, PinBook
 from reconciler.core.source_files import (
     NO_FILES,
@@ -103,14 +104,19 @@ def compile_commit(
     document, problems = _policy_document(before, difference, contents)
     if document is None:
         paths = (p for entry in difference.changed for p in path_problems(entry))
-        return None, in_order((*problems, *paths))
+        return None, _told((*problems, *paths))
     own = declared_as(Repository, document)
     policy = Policy(in_force=rules or own.spec, own=own.spec)
     changes = read_changes(before, difference, document, contents)
     if changes.unread:
-        return None, in_order(changes.problems)
+        return None, _told(changes.problems)
     base = previous if changes.before.layout is not None else None
     return _assemble(commit, policy, changes, base, contents, pins=pins)
+
+
+def _told(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """In order, and without the credentials that they quote, as names of fields and of files."""
+    return tuple(unquoted(problem) for problem in in_order(problems))
 
 
 def _policy_document(
@@ -149,7 +155,7 @@ def _assemble(
         subjects=base.subjects if base else NO_SUBJECTS,
     )
     owners, conflicts = reindex(base.owners if base else {}, placed.changes)
-    problems = in_order(
+    problems = _told(
         (
             *changes.problems,
             *declared_problems,

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from reconciler.core.problems import printable
+from reconciler.core.redaction import masked
 from reconciler.core.yaml_reading import Steps
 
 _EXPECTED = {
@@ -140,7 +141,7 @@ def _unknown_field(steps: Steps, model: type[BaseModel]) -> FieldProblem:
     owner = _model_at(model, steps[:-1])
     known = _fields(owner) if owner is not None else ()
     where = f" in {field_path(steps[:-1])}" if len(steps) > 1 else ""
-    message = f"unknown field {printable(name, limit=60)}{where}"
+    message = f"unknown field {printable(masked(name), limit=60)}{where}"
     return FieldProblem(steps, True, "field-unknown", message, did_you_mean(name, known))
 
 

@@ -17,7 +17,9 @@ from dataclasses import replace
 from typing import Final
 
 from reconciler.core.fields import Absent, FieldChange
+from reconciler.core.identifiers import DocumentPath
 from reconciler.core.manifests import JsonValue, canonical_json, digest_of
+from reconciler.core.problems import Problem
 from reconciler.core.secrecy import entropy, known_format, replace_known_formats
 
 SHOWN_LENGTH: Final = 16_384
@@ -71,6 +73,18 @@ def masked(text: str) -> str:
     shown = replace_known_formats(text, _short_digest)
     shown = _GIVEN.sub(lambda match: _short_digest(match[0]), shown)
     return _TOKEN.sub(lambda m: _short_digest(m[0]) if _is_random(m[0]) else m[0], shown)
+
+
+def unquoted(problem: Problem) -> Problem:
+    """The problem without the credentials of a known format that it quotes.
+
+    Problems are recorded for good, and names of fields and files hold a credential as values do.
+    """
+    told = (problem.path, problem.message, problem.hint)
+    path, message, hint = (replace_known_formats(text, _short_digest) for text in told)
+    if (path, message, hint) == told:
+        return problem
+    return replace(problem, path=DocumentPath(path), message=message, hint=hint)
 
 
 def _steps(path: str) -> Iterator[str]:

@@ -16,6 +16,7 @@ from reconciler.core.identifiers import ClusterName
 from reconciler.core.ledger import Ledger, LedgerUpdate, Standing, UnitState
 from reconciler.core.outstanding import Outstanding, Place
 from reconciler.core.plans import Action, Plan
+from reconciler.core.redaction import masked
 
 
 def culprits(plan: Plan) -> Mapping[Place, str]:
@@ -24,7 +25,7 @@ def culprits(plan: Plan) -> Mapping[Place, str]:
     for cluster in plan.clusters:
         for refusal in cluster.refusals:
             place = (cluster.cluster, refusal.unit)
-            found.setdefault(place, f"{refusal.key}: {refusal.explanation}")
+            found.setdefault(place, masked(f"{refusal.key}: {refusal.explanation}"))
         if cluster.deletions.excess:
             for change in cluster.changes:
                 if change.action in (Action.DELETE, Action.REPLACE):

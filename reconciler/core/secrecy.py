@@ -44,8 +44,8 @@ _ANY_FORMAT = re.compile("|".join(f"({pattern})" for _, pattern in _FORMATS))
 # Every format has one of these in it. Looking for plain text first takes a fiftieth of the time,
 # and nearly all text has none.
 _HINTS = (
-    "PRIVATE KEY", "LS0tLS1", "AKIA", "ASIA", "gh", "glpat-", "hf_", "sk-", "AIza", "xox", "hvs.",
-    "hvb.", "hvr.", "npm_", "pypi-AgE", "k_live_", "k_test_", "eyJ", "://",
+    "PRIVATE KEY", "LS0tLS1", "AKIA", "ASIA", "gh", "github_pat_", "glpat-", "hf_", "sk-", "AIza",
+    "xox", "hvs.", "hvb.", "hvr.", "npm_", "pypi-AgE", "k_live_", "k_test_", "eyJ", "://",
 )  # fmt: skip
 
 _SECRET_NAME = re.compile(r"token|secret|passw|passphrase|credential|api_?key|_key$|^key$", re.I)

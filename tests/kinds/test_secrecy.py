@@ -10,6 +10,12 @@ from reconciler.core.secrecy import known_format
 @pytest.mark.parametrize(
     ("prefix", "length", "expected"),
     [
+        ("ghp_", 36, "a GitHub token"),
+        ("github_pat_", 40, "a GitHub token"),
+        ("glpat-", 20, "a GitLab token"),
+        ("hf_", 34, "a Hugging Face token"),
+        ("sk-proj-", 40, "an API key"),
+        ("xoxb-", 24, "a Slack token"),
         ("hvs.", 24, "a Vault token"),
         ("hvr.", 24, "a Vault token"),
         ("npm_", 36, "an npm token"),

@@ -27,6 +27,7 @@ from reconciler.core.presenting.page_models import Standpoint
 from reconciler.core.presenting.page_pulls import PullFacts
 from reconciler.core.presenting.page_rollout import Seen
 from reconciler.core.problems import Problem
+from reconciler.core.redaction import masked
 from reconciler.core.rollouts.history import move_of
 from reconciler.core.rollouts.states import RolloutState
 from reconciler.core.standing import Status
@@ -178,6 +179,8 @@ class Facts:
             found = await self._sources.repository.commit(sha)
         except FairleadError:
             return None
+        # People paste credentials into messages as well.
+        found = replace(found, author=masked(found.author), message=masked(found.message))
         self._commits[sha] = found
         if len(self._commits) > MOST_COMMITS:
             self._commits.popitem(last=False)
