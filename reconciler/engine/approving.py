@@ -103,6 +103,11 @@ class Approver:
         found = self._complete
         return found if found is not None and found.candidate.head.sha == commit else None
 
+    @property
+    def waits(self) -> bool:
+        """Whether a commit was made to wait when one was last looked at."""
+        return self._waiting is not None
+
     async def has_news(self) -> bool:
         """Whether other approvals are given than when a commit was last made to wait."""
         if self._waiting is None:

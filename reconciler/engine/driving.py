@@ -75,6 +75,7 @@ class Engine:
         self._context = context
         self._poll_seconds = poll_seconds
         self._wake = asyncio.Event()
+        self._passed = asyncio.Event()
         self._pace = Pace()
         self._busy = False
         self._due = _Due()
@@ -190,6 +191,7 @@ class Engine:
         finally:
             otel_context.detach(arrival)
             self._busy = False
+            self._passed.set()
 
     async def _remind_for_ever(self) -> None:
         while True:
@@ -208,11 +210,16 @@ class Engine:
     async def _ask_for_ever(self) -> None:
         """Whether what a commit waits for was approved, which no forge tells of, and whether
         something begins or ends that was given for an hour."""
-        given = self.reconciler.emergencies()
+        reconciler = self.reconciler
         while True:
+            self._passed.clear()
+            course = reconciler.course
+            if not (reconciler.approver.waits or (course and course.target.emergencies)):
+                await self._passed.wait()
+                continue
             await self._clock.sleep(self._poll_seconds)
-            before, given = given, self.reconciler.emergencies()
-            if given != before or await self.reconciler.approver.has_news():
+            over = reconciler.course is not None and reconciler.positions.is_over(reconciler.course)
+            if over or await reconciler.approver.has_news():
                 self._wake.set()
 
     def _has_refused(self) -> bool:

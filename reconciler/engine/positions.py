@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from reconciler.core.access.expiring import standing_at
+from reconciler.core.access.expiring import glass_units, standing_at
 from reconciler.core.desired import DesiredState
 from reconciler.core.outstanding import Place
 from reconciler.core.problems import Problem
@@ -49,6 +49,12 @@ class Positions:
         ledgers = {name: self._books.ledger(name) for name in self._books.clusters}
         journal = self._books.position.journal
         return self._courses.make(desired, journal, ledgers, self.loaded, now=self.now())
+
+    def is_over(self, course: Course) -> bool:
+        """Whether what is given for an hour is no longer what the course has of it."""
+        if not course.target.emergencies:
+            return False
+        return glass_units(standing_at(course.target, self.now())) != glass_units(course.state)
 
     def relocations(
         self, desired: DesiredState, accepted: DesiredState | None

@@ -15,7 +15,6 @@ from dataclasses import replace
 import structlog
 from opentelemetry import trace
 
-from reconciler.core.access.expiring import open_glasses
 from reconciler.core.desired import DesiredState, Unit
 from reconciler.core.errors import (
     Corrupt,
@@ -126,11 +125,6 @@ class Reconciler:
                 hint="run the release that accepted it, mend the file in a commit, then upgrade",
             )
         self.accepted = result.compilation.state
-
-    def emergencies(self) -> frozenset[str]:
-        """What of the commit in force is given now, and only for an hour."""
-        now = self.positions.now()
-        return open_glasses(self.accepted, now) if self.accepted else frozenset()
 
     async def reconcile(
         self, head: CommitSha, *, every_object: bool = False, retry_refused: bool = False

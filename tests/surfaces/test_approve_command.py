@@ -184,7 +184,8 @@ async def test_a_daemon_gives_a_role_for_an_hour_once_somebody_else_agreed(
         await until(running, lambda status: status.accepted == office.first)
         asked = await asyncio.to_thread(office.break_glass, "--person", "ada@example.com", "--json")
         assert asked.exit_code == 0, asked.output
-        told = json.loads(asked.stdout)
+        # The daemon logs to the same place while the command prints.
+        told, _ = json.JSONDecoder().raw_decode(asked.stdout, asked.stdout.index('{\n  "name"'))
         status = await until(running, lambda status: status.held == told["commit"])
         assert "user ada@example.com gains Role owner" in status.waits_for
         base = told["approve"].rpartition(" ")[2]

@@ -13,8 +13,9 @@ from datetime import UTC, date, datetime
 from typing import Final
 
 from reconciler.core.access.deciding import is_over
-from reconciler.core.access.subjects import agent_subject, glass_unit
+from reconciler.core.access.subjects import GLASS_UNITS, agent_subject, glass_unit
 from reconciler.core.desired import DesiredState, Unit
+from reconciler.core.identifiers import UnitName
 
 _GRANTS: Final = frozenset(
     {
@@ -39,14 +40,14 @@ def standing_at(desired: DesiredState, now: float) -> DesiredState:
     return without_closed(without_expired(desired, day_of(now)), now)
 
 
-def open_glasses(desired: DesiredState, now: float) -> frozenset[str]:
-    """The names of each BreakGlass that holds at that moment."""
-    return frozenset(name for name, glass in desired.emergencies.items() if glass.spec.holds(now))
+def glass_units(desired: DesiredState) -> frozenset[UnitName]:
+    """The units of each BreakGlass that give anything."""
+    return frozenset(name for _, name in desired.units if name.startswith(GLASS_UNITS))
 
 
 def without_closed(desired: DesiredState, now: float) -> DesiredState:
     """`desired` itself while each BreakGlass that it has holds."""
-    closed = desired.emergencies.keys() - open_glasses(desired, now)
+    closed = {name for name, glass in desired.emergencies.items() if not glass.spec.holds(now)}
     if not closed:
         return desired
     gone = {glass_unit(name) for name in closed}
