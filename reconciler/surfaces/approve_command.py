@@ -24,6 +24,7 @@ from reconciler.core.errors import Missing
 from reconciler.core.identifiers import short
 from reconciler.core.problems import printable
 from reconciler.core.quantities import duration_text, parse_duration
+from reconciler.ports import Repository
 from reconciler.surfaces.validate_command import ValidateTools, valid_revision
 
 SHORTEST = timedelta(minutes=1)
@@ -131,16 +132,23 @@ def approve_command(
 
 async def _change(tools: ApproveTools, clone: Path, sha: str, base: str | None) -> _Change:
     async with tools.validate.open_repository(clone) as repository:
-        head = await repository.commit(sha)
+        head = await _found(repository, sha)
         if base is None and not head.parents:
             raise Missing(
                 f"commit {short(head.sha)} is the first one", hint="the first commit needs nobody"
             )
-        found = await repository.commit(base or head.parents[0])
+        found = await _found(repository, base or head.parents[0])
         commits = await repository.range(found.sha, head.sha)
     before = await valid_revision(tools.validate, clone, found.sha)
     after = await valid_revision(tools.validate, clone, head.sha)
     return _Change(found, head, commits, before, after)
+
+
+async def _found(repository: Repository, revision: str) -> Commit:
+    try:
+        return await repository.commit(revision)
+    except Missing as error:
+        raise Missing(error.message, hint=error.hint or "bring it here first: git fetch") from None
 
 
 def _told(change: _Change) -> list[str]:

@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from reconciler.adapters.clocks import SystemClock
 from reconciler.core.audit.records import Verb
+from reconciler.core.errors import Missing
 from reconciler.core.identifiers import CommitSha
 from reconciler.core.standing import Status
 from reconciler.surfaces.approve_command import approve_command
@@ -114,6 +115,12 @@ def test_an_approval_may_stay_in_the_clone(office: Office) -> None:
     result = office.approve("--yes", "--no-push")
     assert "git push REMOTE refs/fairlead/approvals/" in result.output
     assert office.approvals == []
+
+
+def test_a_commit_that_is_not_in_the_clone_has_to_be_fetched(office: Office) -> None:
+    result = office.approve("--yes", commit="c" * 40)
+    assert isinstance(result.exception, Missing)
+    assert "git fetch" in result.exception.hint
 
 
 @pytest.mark.parametrize("lifetime", ["10s", "200h", "soon"])
