@@ -232,10 +232,10 @@ async def test_views_are_recorded_where_the_settings_ask_for_it() -> None:
     async with world.settled():
         browser = world.browser()
         await browser.sign_in()
-        for path in ("/models", "/models", "/rollouts"):
+        for path in ("/models", "/models", "/roles/ml-researcher"):
             assert (await browser.get(path)).status == 200
         views = await world.records(Verb.VIEW)
-        assert [record.detail["path"] for record in views] == ["/models", "/rollouts"]
+        assert [record.detail["path"] for record in views] == ["/models", "/roles/ml-researcher"]
         assert {record.actor for record in views} == {"alice@example.com (a1 at https://issuer)"}
 
 
