@@ -29,7 +29,7 @@ from tests.engine.world import policy
 from .server import RealVault
 from .test_pinning import CLUSTERS, STORE, model, rollout
 
-pytestmark = pytest.mark.vault
+pytestmark = [pytest.mark.vault, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
 PLANTED = {
