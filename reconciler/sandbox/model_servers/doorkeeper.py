@@ -1,8 +1,9 @@
 """Holds connections to pods to the network policies of the cluster, as a network plug-in would.
 
 Separate from serving: a cluster has a plug-in for this, and a sandbox has none. Invariants: who
-connects is known by the address that the connection comes from, as with a plug-in; and nobody is
-let in while it cannot be asked what the policies are.
+connects is known by the address that the connection comes from, as with a plug-in; nobody is let in
+before it is known what the policies are; and while the API server does not answer, what it said
+last holds.
 
 What comes from the node's own address passes, as the kubelet's probes do in any cluster; that is
 also where the API server is, when somebody asks a pod through it.
@@ -11,6 +12,7 @@ also where the API server is, when somebody asks a pod through it.
 from __future__ import annotations
 
 import asyncio
+import math
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -55,14 +57,18 @@ class Doorkeeper:
         return Endpoint(address=address)
 
     async def _items(self, path: str) -> list[JsonObject]:
-        asked, known = self._said.get(path, (0.0, []))
-        if asked and time.monotonic() - asked < REMEMBERED_SECONDS:
-            return known
+        asked, known = self._said.get(path, (-math.inf, []))
         now = time.monotonic()
-        async with self._session.get(path) as response:
-            response.raise_for_status()
-            found: list[JsonObject] = orjson.loads(await response.read())["items"]
-        self._said = {p: said for p, said in self._said.items() if now - said[0] < 1}
+        if now - asked < REMEMBERED_SECONDS:
+            return known
+        try:
+            async with self._session.get(path) as response:
+                response.raise_for_status()
+                found: list[JsonObject] = orjson.loads(await response.read())["items"]
+        except (aiohttp.ClientError, TimeoutError):
+            if path not in self._said:
+                raise
+            return known
         self._said[path] = (now, found)
         return found
 
