@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from reconciler.core.access.subjects import GLASS_UNITS, READER_UNITS, agent_namespace
+from reconciler.core.access.subjects import GLASS_UNITS, agent_namespace
 from reconciler.core.access_units import Namespaces, Subjects, render_subjects
 from reconciler.core.declared import Declared
 from reconciler.core.desired import Unit
@@ -60,6 +60,7 @@ def place(
     stale = {
         *(key for name in names for key in _plain_keys(before, plain[0].get(name), name)),
         *_stale_rollout_keys(before, after),
+        *_stale_store_keys(before, after),
         *_subject_units(subjects, unlike=rendered),
         *_derived_keys(units, derived),
     }
@@ -67,6 +68,7 @@ def place(
         (
             *_plain_units(after, plain[1], names),
             *_rollout_units(before, after),
+            *_store_units(before, after),
             *_subject_units(rendered, unlike=subjects).items(),
             *_derived_units(units, derived),
         )
@@ -149,6 +151,25 @@ def _rollout_units(before: Declared | None, after: Declared) -> Iterator[tuple[U
                 yield (cluster, unit.name), unit
 
 
+def _stale_store_keys(before: Declared | None, after: Declared) -> Iterator[UnitKey]:
+    if before is None or before is after:
+        return
+    for name, rendered in before.rendered.items():
+        if after.rendered.get(name) is not rendered:
+            for unit in store_units(name, rendered):
+                yield unit.cluster, unit.name
+
+
+def _store_units(before: Declared | None, after: Declared) -> Iterator[tuple[UnitKey, Unit]]:
+    if before is after:
+        return
+    known = before.rendered if before is not None else {}
+    for name, rendered in after.rendered.items():
+        if known.get(name) is not rendered:
+            for unit in store_units(name, rendered):
+                yield (unit.cluster, unit.name), unit
+
+
 def _derived_keys(
     units: Mapping[UnitKey, Unit], now: Mapping[UnitKey, Unit] | None
 ) -> Iterator[UnitKey]:
@@ -156,7 +177,7 @@ def _derived_keys(
     if now is None:
         return
     for key, unit in units.items():
-        is_derived = unit.name == ACCESS_UNIT or unit.name.startswith((READER_UNITS, GLASS_UNITS))
+        is_derived = unit.name == ACCESS_UNIT or unit.name.startswith(GLASS_UNITS)
         if is_derived and not _is_same(unit, now.get(key)):
             yield key
 
@@ -172,7 +193,7 @@ def _derived_units(
 def _derived(declared: Declared, subjects: Subjects) -> Mapping[UnitKey, Unit]:
     """What follows from all documents of a commit together."""
     found = {(cluster, unit.name): unit for cluster, unit in access_units(declared).items()}
-    return {**found, **store_units(declared), **emergency_units(declared, subjects)}
+    return {**found, **emergency_units(declared, subjects)}
 
 
 def _is_same(unit: Unit, other: Unit | None) -> bool:

@@ -7,13 +7,10 @@ are in the same commit; nobody may read there who is not declared to.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TypeAlias
+from collections.abc import Iterator
 
 from reconciler.core.declarations import declared_as
-from reconciler.core.declared import Declared
 from reconciler.core.desired import Unit
-from reconciler.core.identifiers import ClusterName, UnitName
 from reconciler.core.ignoring import without_ignored
 from reconciler.core.kinds import Model, Rollout
 from reconciler.core.manifests import JsonObject, manifest_of
@@ -22,19 +19,9 @@ from reconciler.core.rendering.secret_readers import places_of, store_identity
 from reconciler.core.rendering.store_rights import vault_rights
 from reconciler.core.rollout_units import RenderedRollout
 
-StoreUnits: TypeAlias = "Mapping[tuple[ClusterName, UnitName], Unit]"
 
-
-def store_units(declared: Declared) -> StoreUnits:
-    """All of a commit."""
-    return {
-        (unit.cluster, unit.name): unit
-        for name, entry in declared.rendered.items()
-        for unit in _units(name, entry)
-    }
-
-
-def _units(name: str, entry: RenderedRollout) -> Iterator[Unit]:
+def store_units(name: str, entry: RenderedRollout) -> Iterator[Unit]:
+    """Those of one rollout. It is made anew when anything that they follow from changes."""
     model, environment = entry.subject.declaration, entry.environment
     namespace = declared_as(Rollout, entry.rollout).spec.namespace
     secrets = model.spec.serving.secrets if isinstance(model, Model) else ()
