@@ -235,6 +235,7 @@ def _add(story: CommitStory, record: AuditRecord) -> None:
             story.actor = record.actor
         case Verb.AWAIT:
             story.verdict, story.actor = "waiting", record.actor
+            story.access = access_told(record.detail)
             story.why = str(record.detail.get("explanation", record.result))
         case Verb.SETTLE if record.cluster:
             story.settled[record.cluster] = record.time

@@ -164,14 +164,17 @@ class Decisions:
         if head == position.accepted and position != _unjudged(position):
             await self._books.write([], position=_unjudged(position))
 
-    async def hold(self, judgement: Judgement) -> None:
+    async def hold(
+        self, judgement: Judgement, *, before: DesiredState | None, after: DesiredState
+    ) -> None:
         """Write down, once, whose approval a commit waits for. Nothing of it was applied."""
         position, head = self._books.position, judgement.candidate.head.sha
         text = judgement.explanation
         if position.held == head and position.waits_for == text:
             return
         log.warning("commit.held", commit=head, reason=text)
-        detail: JsonObject = {"explanation": text, **judgement_json(judgement)}
+        access = access_detail(state_access_changes(before, after))
+        detail: JsonObject = {"explanation": text, **judgement_json(judgement), **access}
         record = self._decision(head, Verb.AWAIT, None, "held", detail)
         held = replace(_unjudged(position), held=head, waits_for=text)
         await self._books.write([record], position=held)

@@ -155,7 +155,7 @@ class Reconciler:
             return done and not isinstance(error, Untrusted | Misconfigured)
         if desired is not None:
             if (hold := await self.approver.hold(desired, self.accepted)) is not None:
-                await self._decisions.hold(hold.judgement)
+                await self._decisions.hold(hold.judgement, before=self.accepted, after=desired)
                 return await (self._step(hold.step) if hold.step else self._fall_back())
             if not all(self._books.ledger(name).entries for name in self._books.clusters):
                 await self._recovery.recover(desired, await self._views(desired))

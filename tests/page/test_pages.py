@@ -74,6 +74,10 @@ async def test_a_commit_that_waits_for_approval_says_who_gains_and_who_has_to_ap
         held = world.repository.push({"access/owner.yaml": wider.encode()}, signer="ada")
         await world.until(lambda: engine.books.position.held == held)
         overview, shown = await world.text("/"), await world.text(f"/c/{held}")
+        role = await world.text("/roles/product-owner")
+    gained = "Role product-owner : get on pods in team-a of one"
+    assert f"Who would gain and lose access Gains access {gained}" in shown
+    assert gained not in role, "nobody has gained it"
     assert f"Commit {held[:10]} waits for approval" in overview
     assert "Not approved: the commit before stays in force" in shown
     for text in (overview, shown):

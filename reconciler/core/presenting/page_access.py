@@ -21,6 +21,7 @@ from reconciler.core.kinds import AgentScope, Model, Role
 from reconciler.core.kinds.access_rules import ModelAction
 from reconciler.core.presenting.access_changes import AccessChange
 from reconciler.core.presenting.access_text import holders
+from reconciler.core.presenting.access_told import AccessTold
 from reconciler.core.presenting.page_marks import Mark
 from reconciler.core.presenting.page_subjects import SOON_DAYS, ending, subject_path
 from reconciler.core.sight import Sight
@@ -267,8 +268,9 @@ def touches(
     told = {telling.commit: telling for telling in tellings}
     found = []
     for story in stories:
-        changes = story.access.about(subject)
-        seen = story.access.seen_by(sight).about(subject)
+        # A commit that waits, or was refused, gave nobody anything.
+        access = story.access if story.verdict == "accepted" else AccessTold()
+        changes, seen = access.about(subject), access.seen_by(sight).about(subject)
         telling = told.pop(story.commit, None)
         if changes or telling:
             time, index = (telling.time, telling.index) if telling else (story.began, story.first)

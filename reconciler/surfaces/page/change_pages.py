@@ -83,7 +83,9 @@ class ChangePages:
             "story": story,
             "mark": verdict_mark(story, status) if story else NOT_JUDGED,
             "plan": self._plan(whole, ask.sight),
-            "access": story.access.seen_by(ask.sight) if story else (),
+            "access": story.access.seen_by(ask.sight)
+            if story and story.verdict in ("accepted", "waiting")
+            else (),
             "pull": self._pull_of(whole),
             "status": status,
             "everything": ask.sight.everything,
