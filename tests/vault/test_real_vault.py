@@ -33,9 +33,9 @@ pytestmark = [pytest.mark.vault, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
 PLANTED = {
-    "risk/fraud": "planted-hf_QhZkTnWvRbXcYdLmPqSgUjEaFoItNr",
-    "risk/other": "planted-9f8e7d6c5b4a39281706f5e4d3c2b1a0",
-    "risk/eval": "planted-correct horse battery staple",
+    "story/fraud": "planted-hf_QhZkTnWvRbXcYdLmPqSgUjEaFoItNr",
+    "story/other": "planted-9f8e7d6c5b4a39281706f5e4d3c2b1a0",
+    "story/eval": "planted-correct horse battery staple",
 }
 OURS = ("sys/policies/acl", "auth/kubernetes/role", "sys/capabilities-self", "kv/metadata")
 NAME = "acme.rollout.fraud"
@@ -108,8 +108,8 @@ class Story:
         return self.told
 
     async def _commits(self, port: int) -> None:
-        self._commit({"model.yaml": model("kv/risk/fraud#token")}, "first")
-        await self._until(lambda: self._reads("fraud", "risk/fraud", wanted=200))
+        self._commit({"model.yaml": model("kv/story/fraud#token")}, "first")
+        await self._until(lambda: self._reads("fraud", "story/fraud", wanted=200))
         await self._ask_as_everybody()
         self.told.texts.append(self._text())
         await self._until(self._has_pods)
@@ -119,9 +119,9 @@ class Story:
         await self._until(lambda: _now(self._text() == self.told.texts[0]))
         self._commit({"model.yaml": model()}, "without")
         await self._until(lambda: _now(self._text() == ""))
-        await self._until(lambda: self._reads("fraud", "risk/fraud", wanted=400))
-        self._commit({"model.yaml": model("kv/risk/fraud#token")}, "again")
-        await self._until(lambda: self._reads("fraud", "risk/fraud", wanted=200))
+        await self._until(lambda: self._reads("fraud", "story/fraud", wanted=400))
+        self._commit({"model.yaml": model("kv/story/fraud#token")}, "again")
+        await self._until(lambda: self._reads("fraud", "story/fraud", wanted=200))
         self.told.texts.append(self._text())
 
     async def _ask_as_everybody(self) -> None:
@@ -130,10 +130,10 @@ class Story:
         self.told.lease = answer["lease_duration"]
         token = answer["client_token"]
         for verb, path in (
-            ("GET", "kv/data/risk/fraud"),
-            ("GET", "kv/data/risk/other"),
-            ("GET", "kv/metadata/risk/fraud"),
-            ("POST", "kv/data/risk/fraud"),
+            ("GET", "kv/data/story/fraud"),
+            ("GET", "kv/data/story/other"),
+            ("GET", "kv/metadata/story/fraud"),
+            ("POST", "kv/data/story/fraud"),
             ("POST", "auth/token/create"),
         ):
             body = {"data": {"token": "another"}} if verb == "POST" else None
@@ -278,10 +278,10 @@ def told(
 
 def test_the_replicas_of_a_model_read_what_is_declared_and_nothing_else(told: Told) -> None:
     assert told.may == {
-        "GET kv/data/risk/fraud": 200,
-        "GET kv/data/risk/other": 403,
-        "GET kv/metadata/risk/fraud": 403,
-        "POST kv/data/risk/fraud": 403,
+        "GET kv/data/story/fraud": 200,
+        "GET kv/data/story/other": 403,
+        "GET kv/metadata/story/fraud": 403,
+        "POST kv/data/story/fraud": 403,
         "POST auth/token/create": 403,
         "login of somebody for vault": 403,
         "login of fraud for another": 403,
@@ -300,7 +300,7 @@ def test_a_commit_that_takes_the_secret_away_takes_the_right_and_a_revert_gives_
     told: Told,
 ) -> None:
     first, again = told.texts
-    assert first == again == 'path "kv/data/risk/fraud" { capabilities = ["read"] }\n'
+    assert first == again == 'path "kv/data/story/fraud" { capabilities = ["read"] }\n'
 
 
 def test_no_value_comes_to_log_audit_state_plan_or_page(told: Told) -> None:
