@@ -20,7 +20,7 @@ from reconciler.adapters.cluster_lease import KubernetesLeaseStore
 from reconciler.adapters.cluster_memory_status import becomes_ready
 from reconciler.adapters.lease_memory import MemoryLeaseStore
 from reconciler.adapters.replicas_http import ProxiedReplicas
-from reconciler.core.errors import Missing
+from reconciler.core.errors import FairleadError
 from reconciler.core.identifiers import ClusterName
 from reconciler.core.rights import excessive_rights
 from reconciler.engine.guarding import RightsReview
@@ -133,12 +133,14 @@ async def report(connection: Any) -> None:
     reported: set[tuple[str, int]] = set()
     while True:
         for path, kind in REPORTED.items():
-            for body in (await connection.request("GET", path, doing="look"))["items"]:
-                metadata = body["metadata"]
-                seen = (metadata["uid"], metadata.get("generation", 0))
-                if seen not in reported:
-                    reported.add(seen)
-                    await put_status(connection, path, {**body, "kind": kind})
+            # Where somebody writes at the same time, it is looked at again.
+            with suppress(FairleadError):
+                for body in (await connection.request("GET", path, doing="look"))["items"]:
+                    metadata = body["metadata"]
+                    seen = (metadata["uid"], metadata.get("generation", 0))
+                    if seen not in reported:
+                        await put_status(connection, path, {**body, "kind": kind})
+                        reported.add(seen)
         await asyncio.sleep(0.05)
 
 
@@ -148,14 +150,13 @@ async def put_status(connection: Any, path: str, body: Any) -> None:
         status |= {"currentHealthy": 1, "desiredHealthy": 1, "expectedPods": 1}
     parent, _, plural = path.rpartition("/")
     where = f"{parent}/namespaces/{body['metadata']['namespace']}/{plural}/"
-    with suppress(Missing):
-        await connection.request(
-            "PATCH",
-            f"{where}{body['metadata']['name']}/status",
-            doing="report",
-            body={"status": status},
-            content_type="application/merge-patch+json",
-        )
+    await connection.request(
+        "PATCH",
+        f"{where}{body['metadata']['name']}/status",
+        doing="report",
+        body={"status": status},
+        content_type="application/merge-patch+json",
+    )
 
 
 @pytest.fixture
