@@ -104,7 +104,7 @@ async def test_a_restriction_without_its_parameters_refuses_everybody(
     (parameters,) = (
         m.key
         for m in access_manifests(state, STAGING)
-        if m.key.kind == "ConfigMap" and "unless" in m.key.name
+        if m.key.kind == "ConfigMap" and "unless-writer" in m.key.name
     )
     stored: Any = await cluster.get(parameters, "v1")
     async with connected(api_server, "alice", "oidc:writers") as alice:
