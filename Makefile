@@ -13,9 +13,8 @@ CANDIDATES := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11
 # More arguments for pytest and the benchmark: make test ARGS="tests/kinds -x"
 ARGS ?=
 
-# Processes that share the whole suite: one for each of two cores, and one that waits for servers
-# most of its time. Chosen tests run in one process, since the start of more takes longer.
-WORKERS ?= 3
+# Processes that share the whole suite. Chosen tests run in one: the start of more takes longer.
+WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
