@@ -74,7 +74,9 @@ def refusal_of(probe: JsonObject, snapshot: ClusterSnapshot) -> str:
 def with_probe(policy: JsonObject) -> JsonObject:
     """A policy that refuses probes as well. Its other rules must let ConfigMaps pass."""
     spec, metadata = cast(JsonObject, policy["spec"]), cast(JsonObject, policy["metadata"])
-    digest = digest_of(canonical_json(spec))
+    # With the name: policies of two repositories may say the same, and one must not answer for
+    # the other.
+    digest = digest_of(canonical_json([metadata["name"], spec]))
     expected = f"'{digest}'"
     if "paramKind" in spec:
         expected = f"'{digest} ' + params.data.{REVISION}"

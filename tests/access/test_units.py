@@ -200,3 +200,13 @@ def test_no_role_gives_what_gives_rights() -> None:
             "[deployments, pods/log], verbs: [get]", f"[{resources}], verbs: [{verbs}]"
         )
         assert code in codes(repository(**{**FILES, "roles": role})), resources
+
+
+def test_no_policy_of_another_repository_answers_a_probe() -> None:
+    found = set()
+    for name in ("acme", "other"):
+        policy = AUTHORIZER.replace("name: acme", f"name: {name}")
+        shared = state_of(policy).units[STAGING, UnitName("access")]
+        policies = bodies(shared, "ValidatingAdmissionPolicy").values()
+        found |= {body["metadata"]["annotations"]["fairlead.dev/probe"] for body in policies}
+    assert len(found) == 4
