@@ -16,14 +16,12 @@ from contextlib import contextmanager
 
 from reconciler.demo.daemon_process import DaemonProcess, fairlead
 from reconciler.demo.narration import Narrator, StepFailed
+from reconciler.demo.releases import DECLARATION, HOST, MODEL
 from reconciler.demo.workshop import Workshop
 from reconciler.sandbox import ControlPlane
 
 AGENT = "eval-bot"
 SCOPE = "access/agents/eval-bot.yaml"
-DECLARATION = "models/risk/fraud-detector.yaml"
-HOST = "fraud.models.example.com"
-MODEL = "fraud-detector"
 PERSON, GROUP = "mei-tanaka", "oidc:ml-researchers"
 """A member of the Role that the agent's scope names under `token.by`."""
 

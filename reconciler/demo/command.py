@@ -17,6 +17,7 @@ from pathlib import Path
 
 import click
 
+from reconciler.demo.access_steps import AccessSteps
 from reconciler.demo.daemon_process import DaemonProcess
 from reconciler.demo.evidence import Administrator
 from reconciler.demo.narration import Narrator, StepFailed
@@ -99,8 +100,14 @@ def _play(
     releases = Releases(
         narrator, workshop=workshop, daemon=daemon, administrators=people, gateways=gateways
     )
+    access = AccessSteps(narrator, workshop=workshop, daemon=daemon, plane=planes["production"])
     Story(
-        narrator, workshop=workshop, daemon=daemon, administrators=people, releases=releases
+        narrator,
+        workshop=workshop,
+        daemon=daemon,
+        administrators=people,
+        releases=releases,
+        access=access,
     ).play()
     return daemon
 

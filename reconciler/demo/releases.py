@@ -26,6 +26,7 @@ MODEL = "fraud-detector"
 NAMESPACE = "team-risk"
 ROLLOUT = "rollouts/risk/fraud-detector.yaml"
 DECLARATION = "models/risk/fraud-detector.yaml"
+HOST = "fraud.models.example.com"
 COHORTS = (
     Cohort("internal", 0.2, {"x-cohort": "internal"}),
     Cohort("everybody", 0.8),
@@ -64,9 +65,13 @@ class Releases:
         self._administrators = administrators
         self._gateways = gateways
 
-    def play(self) -> None:
-        with self._users_of(MODEL, "fraud.models.example.com", COHORTS) as users:
-            shipped = self._ship_a_good_version(users)
+    def ship(self) -> str:
+        """Bring out v3, which stays; returns the commit that asked for it."""
+        with self._users_of(MODEL, HOST, COHORTS) as users:
+            return self._ship_a_good_version(users)
+
+    def go_on(self, shipped: str) -> None:
+        with self._users_of(MODEL, HOST, COHORTS) as users:
             self._ship_a_bad_version(users)
             self._go_back(users, shipped)
         self._blue_and_green()

@@ -1,4 +1,4 @@
-"""The story of the demo: thirteen steps, each of which proves what it tells.
+"""The story of the demo: fourteen steps, each of which proves what it tells.
 
 Separate from the people and processes that play it (workshop.py, daemon_process.py, evidence.py).
 """
@@ -13,13 +13,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from reconciler.core.identifiers import ObjectKey
+from reconciler.demo.access_steps import AccessSteps
 from reconciler.demo.daemon_process import DaemonProcess, Status, fairlead
 from reconciler.demo.evidence import Administrator, Digests, digests
 from reconciler.demo.narration import WIDTH, Narrator, StepFailed
 from reconciler.demo.releases import MODEL, NAMESPACE, ROLLOUT, Releases
 from reconciler.demo.workshop import Workshop
 
-STEPS = 13
+STEPS = 14
 CLUSTERS = ("staging", "production")
 
 _COMMENT_LINES = 10
@@ -36,18 +37,22 @@ class Story:
         daemon: DaemonProcess,
         administrators: Mapping[str, Administrator],
         releases: Releases,
+        access: AccessSteps,
     ) -> None:
         self._tell = narrator
         self._workshop = workshop
         self._daemon = daemon
         self._administrators = administrators
         self._releases = releases
+        self._access = access
         self._state = daemon.directory / "state" / "state.db"
 
     def play(self) -> None:
         first = self._first_sync()
         before = self._digests()
-        self._releases.play()
+        shipped = self._releases.ship()
+        self._access.play("v3")
+        self._releases.go_on(shipped)
         self._prove_that_all_is_as_before(before, first)
         self._delete_something()
         self._commit_nonsense()

@@ -61,9 +61,7 @@ class FailingStore:
                 self.appends_until_error -= 1
         if self.error is not None:
             raise self.error
-        return await self._store.append(
-            records, updates=updates, position=position, pins=pins
-        )
+        return await self._store.append(records, updates=updates, position=position, pins=pins)
 
     def __getattr__(self, name: str):
         return getattr(self._store, name)

@@ -47,9 +47,7 @@ class MortalStore:
 
     async def append(self, records, *, updates=(), position=None, pins=()):
         self._life.point()
-        indexes = await self._store.append(
-            records, updates=updates, position=position, pins=pins
-        )
+        indexes = await self._store.append(records, updates=updates, position=position, pins=pins)
         self._life.point()
         return indexes
 
