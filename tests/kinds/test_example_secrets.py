@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reconciler.core.aws_policies import aws_policies
+from reconciler.core.aws_policies import rollout_policies
 from tests.desired.builders import compiled
 
 EXAMPLE = Path(__file__).parents[2] / "example-repo"
@@ -36,4 +36,4 @@ def test_the_example_delivers_its_secrets_where_a_way_is_installed() -> None:
         "rollout/fraud-detector": {"vault:kv/risk/fraud"},
         "rollout/reranker-production": {"aws:prod/search/reranker"},
     }
-    assert len(aws_policies(state, "reranker-production")) == 1
+    assert len(rollout_policies(state, "reranker-production")) == 1

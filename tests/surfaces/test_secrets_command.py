@@ -8,7 +8,7 @@ from pathlib import Path
 from click.testing import CliRunner, Result
 
 from reconciler.surfaces.secrets_commands import secrets_group
-from tests.desired.secrets import clusters, model, with_secrets
+from tests.desired.secrets import AGENT, clusters, model, with_secrets
 
 ROLE = "arn:aws:iam::123456789012:role/acme.rollout.fraud-detector"
 
@@ -55,4 +55,20 @@ def test_a_secret_that_is_named_in_full_and_another_cloud_are_taken_as_they_are(
 def test_whoever_reads_nothing_from_aws_is_told_so(tmp_path: Path) -> None:
     for result in (ask(tmp_path, "hf-token"), ask(tmp_path, "search", rollout="other")):
         assert result.exit_code == 1
-    assert "no secret of AWS is delivered" in str(ask(tmp_path, "hf-token").exception)
+    assert "reads no secret of AWS" in str(ask(tmp_path, "hf-token").exception)
+
+
+def test_an_agent_reads_what_its_scope_lists_until_its_last_day_is_over(tmp_path: Path) -> None:
+    listed = AGENT.replace('"vault:kv/risk/judge"', '"aws:prod/eval/*", "aws:prod/judge"')
+    told = json.loads(ask(tmp_path, rollout="agent/eval-bot", access=listed).output)
+    ((role, policy),) = told.items()
+    assert role == "arn:aws:iam::123456789012:role/acme.agent.eval-bot"
+    (statement,) = policy["Statement"]
+    start = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod"
+    assert statement["Resource"] == [f"{start}/eval/*", f"{start}/judge-??????"]
+    assert statement["Condition"] == {"DateLessThan": {"aws:CurrentTime": "2027-07-01T00:00:00Z"}}
+
+
+def test_an_agent_that_nobody_declares_is_named(tmp_path: Path) -> None:
+    result = ask(tmp_path, rollout="agent/eval", access=AGENT)
+    assert "declares no AgentScope eval" in str(result.exception)

@@ -23,13 +23,20 @@ from reconciler.core.rendering.secret_readers import (
 )
 from reconciler.core.rendering.store_rights import vault_rights
 
-_VAULT = "vault:"
-
 
 def vault_paths(scope: AgentScope) -> tuple[str, ...]:
     """What the scope lists of Vault."""
+    return _paths(scope, "vault:")
+
+
+def aws_paths(scope: AgentScope) -> tuple[str, ...]:
+    """What the scope lists of Secrets Manager."""
+    return _paths(scope, "aws:")
+
+
+def _paths(scope: AgentScope, store: str) -> tuple[str, ...]:
     listed = scope.spec.secrets
-    return tuple(text.removeprefix(_VAULT) for text in listed if text.startswith(_VAULT))
+    return tuple(text.removeprefix(store) for text in listed if text.startswith(store))
 
 
 def agent_secret_objects(

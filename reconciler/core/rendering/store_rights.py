@@ -8,6 +8,7 @@ minutes at most, and for the one ServiceAccount alone.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
 from typing import Final, cast
 
 from reconciler.core.kinds.secret_delivery import AwsDelivery, VaultStore
@@ -73,23 +74,27 @@ def aws_role_arn(identity: str, delivery: AwsDelivery) -> str:
 
 
 def aws_names(paths: Iterable[str], delivery: AwsDelivery) -> set[str]:
-    """The names of the secrets. Secrets Manager adds a hyphen and six characters to every one."""
+    """The names of the secrets. Secrets Manager adds a hyphen and six characters to every one; a
+    path that ends with `*` is all that begins so."""
     start = f"arn:{_partition(delivery)}:secretsmanager:{delivery.region}:{delivery.account}:secret"
-    return {path if path.startswith("arn:") else f"{start}:{path}-??????" for path in paths}
+    return {path if path.startswith("arn:") else f"{start}:{_whole(path)}" for path in paths}
 
 
-def aws_policy(names: Iterable[str]) -> JsonObject:
-    """The policy document of a role that reads these secrets."""
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Action": ["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"],
-                "Resource": cast("list[JsonValue]", sorted(set(names))),
-            }
-        ],
+def _whole(path: str) -> str:
+    return path if path.endswith("*") else f"{path}-??????"
+
+
+def aws_policy(names: Iterable[str], *, end: date | None = None) -> JsonObject:
+    """The policy document of a role that reads these secrets, until the day `end` begins in UTC."""
+    statement: JsonObject = {
+        "Effect": "Allow",
+        "Action": ["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"],
+        "Resource": cast("list[JsonValue]", sorted(set(names))),
     }
+    if end is not None:
+        until = f"{end.isoformat()}T00:00:00Z"
+        statement["Condition"] = {"DateLessThan": {"aws:CurrentTime": until}}
+    return {"Version": "2012-10-17", "Statement": [statement]}
 
 
 def _partition(delivery: AwsDelivery) -> str:
