@@ -146,3 +146,16 @@ def test_without_a_word_about_it_nothing_is_rendered_and_the_plan_says_so() -> N
 def test_a_range_of_addresses_is_one() -> None:
     text = SHUT.replace("{namespaces: [monitoring]}", "{addresses: [10.1.0.3/28]}")
     assert found(text) == ["field-value"]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "{policyTypes: [Ingress], ingress: [{}]}",
+        "{podSelector: , policyTypes: [Ingress], ingress: [{}]}",
+        "{podSelector: {}, ingress: [{from: [{namespaceSelector: {matchLabels: "
+        "{kubernetes.io/metadata.name: [x]}}}]}]}",
+    ],
+)
+def test_a_policy_about_every_pod_opens_model_servers_however_it_says_so(spec: str) -> None:
+    assert "past-authorizer" in of(POLICY_OF + spec)

@@ -85,3 +85,26 @@ def test_which_ports(ports: list[JsonObject], open_ports: set[int]) -> None:
     rules = [policy({"from": [named("gateway")], "ports": ports})]
     found = {p for p in (8000, 9000) if admits(rules, SERVER, source=GATEWAY, port=p)}
     assert found == open_ports
+
+
+def test_a_policy_without_a_selector_is_about_every_pod() -> None:
+    shut = {"metadata": {"name": "one", "namespace": "team"}, "spec": {"podSelector": None}}
+    assert not admits([shut], SERVER, source=NEIGHBOUR, port=8000)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        [1],
+        "text",
+        {"podSelector": {}, "policyTypes": 5},
+        {"podSelector": {"matchLabels": "app"}},
+        {"podSelector": {"matchExpressions": "app"}},
+        {"podSelector": {"matchExpressions": [{"key": "app", "operator": "In", "values": 5}]}},
+        {"ingress": [{"from": [{"ipBlock": {"cidr": 5, "except": [7]}}]}]},
+        {"ingress": 5},
+    ],
+)
+def test_a_policy_that_no_api_server_takes_is_looked_at_all_the_same(spec: Any) -> None:
+    broken = {"metadata": {"name": "one", "namespace": "team"}, "spec": spec}
+    admits([broken], SERVER, source=OUTSIDE, port=8000)

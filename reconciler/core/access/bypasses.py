@@ -205,10 +205,10 @@ def _let_in(
 
 def _is_admitted(peer: JsonObject, namespaces: set[str], admitted: AdmittedPeers) -> bool:
     if "ipBlock" in peer:
-        return mapping(peer["ipBlock"]).get("cidr") in admitted.addresses
+        return str(mapping(peer["ipBlock"]).get("cidr")) in admitted.addresses
     selector = mapping(peer.get("namespaceSelector"))
     named = mapping(selector.get("matchLabels")).get("kubernetes.io/metadata.name")
-    return named in namespaces
+    return isinstance(named, str) and named in namespaces
 
 
 def _host_network(manifest: Manifest) -> bool:

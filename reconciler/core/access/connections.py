@@ -12,8 +12,8 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import cast
 
+from reconciler.core.admission.findings import mapping, sequence
 from reconciler.core.manifests import JsonObject, JsonValue
 
 _NAMESPACE_NAME = "kubernetes.io/metadata.name"
@@ -44,12 +44,14 @@ def admits(policies: Iterable[JsonObject], to: Endpoint, *, source: Endpoint, po
 
 def governs_ingress(policy: JsonObject, pod: Endpoint) -> bool:
     """Whether the policy says who may connect to the pod."""
-    metadata, spec = cast(JsonObject, policy["metadata"]), _spec(policy)
-    types = spec.get("policyTypes") or ["Ingress"]
+    metadata, spec = mapping(policy.get("metadata")), _spec(policy)
+    types = sequence(spec.get("policyTypes")) or ["Ingress"]
+    selector = spec.get("podSelector")
     return (
         metadata.get("namespace") == pod.namespace
-        and "Ingress" in cast("list[str]", types)
-        and selects_labels(spec.get("podSelector"), pod.labels)
+        and "Ingress" in types
+        # The field may be left out, and then every pod is meant.
+        and selects_labels({} if selector is None else selector, pod.labels)
     )
 
 
@@ -57,15 +59,15 @@ def selects_labels(selector: JsonValue, labels: Mapping[str, str]) -> bool:
     """Whether a label selector matches. An empty one matches everything."""
     if not isinstance(selector, dict):
         return False
-    exact = cast("dict[str, str]", selector.get("matchLabels") or {})
-    return exact.items() <= labels.items() and all(
+    exact = mapping(selector.get("matchLabels"))
+    return all(labels.get(key) == value for key, value in exact.items()) and all(
         _holds(expression, labels) for expression in _items(selector, "matchExpressions")
     )
 
 
 def _holds(expression: JsonObject, labels: Mapping[str, str]) -> bool:
-    key, values = str(expression.get("key")), expression.get("values") or []
-    listed = labels.get(key) in cast("list[str]", values)
+    key = str(expression.get("key"))
+    listed = labels.get(key) in sequence(expression.get("values"))
     match expression.get("operator"):
         case "In":
             return key in labels and listed
@@ -86,10 +88,10 @@ def _rule_admits(rule: JsonObject, to: Endpoint, *, source: Endpoint, port: int)
 
 
 def _is_peer(peer: JsonObject, to: Endpoint, source: Endpoint) -> bool:
-    if block := cast(JsonObject, peer.get("ipBlock") or {}):
+    if block := mapping(peer.get("ipBlock")):
         within = _within(source.address, str(block.get("cidr")))
-        excluded = cast("list[str]", block.get("except") or [])
-        return within and not any(_within(source.address, cidr) for cidr in excluded)
+        excluded = sequence(block.get("except"))
+        return within and not any(_within(source.address, str(cidr)) for cidr in excluded)
     if not source.namespace:
         return False
     if "namespaceSelector" in peer:
@@ -121,8 +123,8 @@ def _within(address: str, cidr: str) -> bool:
 
 
 def _spec(policy: JsonObject) -> JsonObject:
-    return cast(JsonObject, policy.get("spec") or {})
+    return mapping(policy.get("spec"))
 
 
 def _items(body: JsonObject, name: str) -> list[JsonObject]:
-    return cast("list[JsonObject]", body.get(name) or [])
+    return [mapping(item) for item in sequence(body.get(name))]
