@@ -15,6 +15,7 @@ from reconciler.core.identifiers import ClusterName
 from reconciler.core.kinds import Rollout
 from reconciler.core.kinds.references import SecretReference
 from reconciler.core.kinds.secret_delivery import SecretDelivery
+from reconciler.core.rendering.store_rights import aws_partition
 from reconciler.core.secret_versions import Pin, PinBook, owner_of, store_of
 
 
@@ -39,8 +40,7 @@ class Delivered:
         if self.vault is not None or path.startswith("arn:"):
             return path
         _, account, region = self.store.split("/")
-        partition = "aws-cn" if region.startswith("cn-") else "aws"
-        return f"arn:{partition}:secretsmanager:{region}:{account}:secret:{path}"
+        return f"arn:{aws_partition(region)}:secretsmanager:{region}:{account}:secret:{path}"
 
     def pinned(self, version: str) -> Pin:
         return Pin(self.owner, self.store, str(self.reference), version)

@@ -125,15 +125,62 @@ def test_a_version_that_lets_somebody_in_widens() -> None:
     assert widenings(before, IN_FORCE) == ("agent bot gains infer on fraud-detector@v3",)
 
 
-def test_a_role_that_joins_another_widens() -> None:
+@pytest.mark.parametrize("label", ["rbac.authorization.k8s.io/aggregate-to-admin", "team"])
+def test_a_role_that_may_join_another_widens(label: str) -> None:
     role = (
         "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\n"
         "metadata: {name: extra, labels: {%s}}\nrules: []\n"
     )
-    bare, joined = role % "app: x", role % 'rbac.authorization.k8s.io/aggregate-to-admin: "true"'
+    bare, joined = role % "", role % f'{label}: "true"'
     before, after = (state(platform__net__extra=text) for text in (bare, joined))
     assert len(widenings(before, after)) == 1
     assert widenings(after, before) == ()
+
+
+def test_a_network_policy_that_is_added_widens_where_it_lets_anything_through() -> None:
+    added = POLICIES.replace("name: closed", "name: added")
+    assert given(platform__net__added=added) == ()
+    opened = added.replace("[Ingress]", "[Ingress], ingress: [{}]")
+    (told,) = given(platform__net__added=opened)
+    assert "NetworkPolicy.networking.k8s.io/team-risk/added lets through" in told
+
+
+BRAKE = """\
+apiVersion: fairlead.dev/v1alpha1
+kind: Role
+metadata: {name: brake}
+spec:
+  groups: [owners, sales]
+  allow: [{resources: [pods], verbs: [get], namespaces: [x]}]
+  unless: [{labels: {team: risk}, actions: [promote]}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("changed", "groups"),
+    [
+        (BRAKE.replace("owners, ", ""), ["owners"]),
+        (BRAKE.replace("  unless: [{labels: {team: risk}, actions: [promote]}]\n", ""), None),
+        (None, None),
+    ],
+)
+def test_whom_a_restriction_binds_no_more_has_gained(
+    changed: str | None, groups: list[str] | None
+) -> None:
+    before, after = state(brake=BRAKE), state(brake=changed)
+    assert widenings(before, after) == tuple(
+        f"group {group} is no longer kept from promote on models with team=risk"
+        for group in groups or ["owners", "sales"]
+    )
+    assert not only_narrows(before, after)
+
+
+def test_without_its_own_rule_a_break_glass_needs_what_wider_access_does() -> None:
+    stricter = POLICY_IN_FORCE.replace(
+        "people: {", "breakGlass: {count: 2, by: [platform]}\n    people: {"
+    )
+    assert widenings(state(fairlead=stricter), IN_FORCE) == ("a BreakGlass needs other approvals",)
+    assert given(fairlead=stricter) == ()
 
 
 @pytest.mark.parametrize(

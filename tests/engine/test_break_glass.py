@@ -14,7 +14,7 @@ from reconciler.core.kinds.break_glass import MOMENT
 from reconciler.core.manifests import JsonValue
 from reconciler.engine.driving import Engine
 from tests.engine.test_approvals import OWNED, PEOPLE, WIDER, Pushing
-from tests.engine.world import World
+from tests.engine.world import World, policy
 
 pytestmark = pytest.mark.looptime
 
@@ -170,11 +170,31 @@ async def test_more_than_an_hour_is_refused(lasts: str) -> None:
         assert "is not for an hour at most" in engine.books.position.explanation
 
 
-async def test_where_nobody_signs_nobody_breaks_the_glass() -> None:
-    world = Burning("")
+ONE_RULE = """\
+  signatures: {required: true}
+  approvals: {breakGlass: {count: 2, by: [owner]}, people: {owner: [noor]}}
+"""
+
+
+@pytest.mark.parametrize("rules", ["", "  signatures: {required: true}\n", ONE_RULE])
+async def test_where_one_person_could_do_it_alone_nobody_breaks_the_glass(rules: str) -> None:
+    world = Burning(rules)
     async with world.in_force() as engine:
         broken = world.break_glass()
         await world.until_refused(engine, broken)
+        assert "needs two people" in engine.books.position.explanation
+
+
+async def test_the_commit_that_brings_the_rule_may_not_break_the_glass_as_well() -> None:
+    world = Burning("  signatures: {required: true}\n")
+    async with world.in_force() as engine:
+        both = world.sign(
+            {
+                "fairlead.yaml": policy(extra=BREAKABLE),
+                "emergencies/incident.yaml": glass(world),
+            }
+        )
+        await world.until_refused(engine, both)
         assert "needs two people" in engine.books.position.explanation
 
 

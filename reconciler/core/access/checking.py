@@ -17,6 +17,7 @@ from reconciler.core.admission.findings import Pointer
 from reconciler.core.declarations import Declarations
 from reconciler.core.documents import Document
 from reconciler.core.kinds import AgentScope, BreakGlass
+from reconciler.core.kinds.repository import RepositorySpec
 from reconciler.core.policy import Policy
 from reconciler.core.problems import Problem
 
@@ -29,8 +30,8 @@ def access_problems(
     authorizer = policy.own.authorizer
     if authorizer is not None and authorizer.admit is not None:
         yield from role_problems(declarations)
-    asked = policy.own.approvals.break_glass or policy.own.approvals.wider_access
-    if not policy.own.signatures.required or asked is None:
+    # Whoever adds the rule may not be the one who needs it: that in force counts as well.
+    if not all(map(_asks_two, (policy.in_force, policy.own))):
         yield from map(_alone, declarations.of(BreakGlass).values())
     at: Pointer = ("metadata", "name")
     for document, scope in declarations.all(AgentScope):
@@ -40,6 +41,11 @@ def access_problems(
             yield Problem(document.path, where, found.code, found.message, found.hint)
 
 
+def _asks_two(rules: RepositorySpec) -> bool:
+    """Whether a commit with a BreakGlass waits for somebody else, whatever it has besides."""
+    return rules.signatures.required and rules.approvals.wider_access is not None
+
+
 def _alone(document: Document) -> Problem:
     """One person could break the glass: without signatures nobody is known, or nobody is asked."""
     return Problem(
@@ -47,5 +53,5 @@ def _alone(document: Document) -> Problem:
         document.span_at(("metadata", "name")),
         "break-glass-alone",
         f"BreakGlass {document.name} needs two people, and the policy asks for no second one",
-        "set signatures.required, and approvals.breakGlass or widerAccess, in fairlead.yaml",
+        "set signatures.required and approvals.widerAccess in fairlead.yaml, in an earlier commit",
     )

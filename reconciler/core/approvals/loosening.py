@@ -46,9 +46,8 @@ def _more(what: str, before: Iterable[str], after: Iterable[str]) -> Iterator[st
 def _of_approvals(before: Approvals, after: Approvals) -> Iterator[str]:
     if before.wider_access is not None and _is_weaker(before.wider_access, after.wider_access):
         yield "wider access needs other approvals"
-    if after.break_glass is not None and (
-        before.break_glass is None or _is_weaker(before.break_glass, after.break_glass)
-    ):
+    was, now = (rules.break_glass or rules.wider_access for rules in (before, after))
+    if was is not None and _is_weaker(was, now):
         yield "a BreakGlass needs other approvals"
     for role, logins in after.people.items():
         known = {name.casefold() for name in before.people.get(role, ())}

@@ -15,7 +15,7 @@ from typing import Final
 from reconciler.core.access.subjects import SUBJECT_UNITS, agent_subject, in_words
 from reconciler.core.approvals.loosening import loosened
 from reconciler.core.desired import DesiredState
-from reconciler.core.grants import AGGREGATION_PREFIX, network_direction
+from reconciler.core.grants import network_direction
 from reconciler.core.kinds import AgentScope, Cluster, Model
 from reconciler.core.kinds.agent_scope import Limits
 from reconciler.core.manifests import JsonObject, Manifest
@@ -26,7 +26,11 @@ from reconciler.core.statuses import part
 
 _ADMISSION: Final = "admissionregistration.k8s.io"
 _RBAC: Final = "rbac.authorization.k8s.io"
-_ACCESS_GROUPS: Final = frozenset({_ADMISSION, _RBAC, "networking.k8s.io", "vault.fairlead.dev"})
+_NETWORK: Final = "networking.k8s.io"
+_RESTRICTING: Final = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
+"""Kinds of admission that can do nothing but refuse; a webhook sees what it is asked about."""
+
+_OURS: Final = ("app.kubernetes.io/", "fairlead.dev/")
 
 
 def widenings(before: DesiredState, after: DesiredState) -> tuple[str, ...]:
@@ -35,6 +39,7 @@ def widenings(before: DesiredState, after: DesiredState) -> tuple[str, ...]:
         *(_sentence(change) for change in state_access_changes(before, after) if change.gains),
         *_of_agents(before, after),
         *_of_clusters(before, after),
+        *_of_restrictions(before, after),
         *_of_objects(before, after),
         *loosened(before.policy, after.policy),
     )
@@ -108,7 +113,15 @@ def _changed(before: DesiredState, after: DesiredState) -> Iterator[_Pair]:
 
 
 def _is_about_access(pair: _Pair) -> bool:
-    return all(one is None or one.key.group in _ACCESS_GROUPS for one in pair)
+    return all(one is None or _carries_access(one.key.group, one.key.kind) for one in pair)
+
+
+def _carries_access(group: str, kind: str) -> bool:
+    return (
+        group in (_RBAC, "vault.fairlead.dev")
+        or (group, kind) == (_NETWORK, "NetworkPolicy")
+        or (group == _ADMISSION and kind in _RESTRICTING)
+    )
 
 
 def _of_objects(before: DesiredState, after: DesiredState) -> Iterator[str]:
@@ -124,12 +137,13 @@ def _gives(old: Manifest | None, new: Manifest | None) -> bool:
     found = new or old
     assert found is not None, "an object is on one of the sides"
     match found.key.group, found.key.kind:
-        case ("networking.k8s.io", "NetworkPolicy"):
+        case (group, "NetworkPolicy") if group == _NETWORK:
             if old is None or new is None:
-                return new is None
+                # Policies add up: a new one with rules opens what another shut.
+                return new is None or _has_rules(new.body)
             return network_direction(old.body, new.body).gives
-        case (group, _) if group == _ADMISSION:
-            return old is not None
+        case (group, kind) if group == _ADMISSION:
+            return old is not None or kind not in _RESTRICTING
         case ("gateway.networking.k8s.io", "ReferenceGrant") | ("vault.fairlead.dev", _):
             return new is not None
         case (group, "ClusterRole") if group == _RBAC:
@@ -137,10 +151,32 @@ def _gives(old: Manifest | None, new: Manifest | None) -> bool:
     return False
 
 
+def _has_rules(policy: JsonObject) -> bool:
+    spec = part(policy, "spec")
+    return bool(spec.get("ingress") or spec.get("egress"))
+
+
 def _joins(role: JsonObject) -> set[tuple[str, str]]:
-    """The roles that this one adds its rules to."""
+    """The labels by which this role may add its rules to another one. Any may be selected."""
     labels = part(part(role, "metadata"), "labels")
-    return {(n, str(v)) for n, v in labels.items() if n.startswith(AGGREGATION_PREFIX)}
+    return {(name, str(value)) for name, value in labels.items() if not name.startswith(_OURS)}
+
+
+def _of_restrictions(before: DesiredState, after: DesiredState) -> Iterator[str]:
+    """Whom an `unless` binds no more. What else they may, from wherever, nothing here can tell."""
+    for group, action, labels in sorted(_restrictions(before) - _restrictions(after)):
+        kept = ", ".join(f"{name}={value}" for name, value in labels)
+        yield f"group {group} is no longer kept from {action} on models with {kept}"
+
+
+def _restrictions(state: DesiredState) -> set[tuple[str, str, tuple[tuple[str, str], ...]]]:
+    return {
+        (group, str(action), tuple(sorted(rule.labels.items())))
+        for role in state.roles.values()
+        for rule in role.spec.unless
+        for action in rule.actions
+        for group in role.spec.groups
+    }
 
 
 def _of_agents(before: DesiredState, after: DesiredState) -> Iterator[str]:

@@ -70,13 +70,14 @@ def aws_role(identity: str) -> str:
 
 
 def aws_role_arn(identity: str, delivery: AwsDelivery) -> str:
-    return f"arn:{_partition(delivery)}:iam::{delivery.account}:role/{aws_role(identity)}"
+    return f"arn:{aws_partition(delivery.region)}:iam::{delivery.account}:role/{aws_role(identity)}"
 
 
 def aws_names(paths: Iterable[str], delivery: AwsDelivery) -> set[str]:
     """The names of the secrets. Secrets Manager adds a hyphen and six characters to every one; a
     path that ends with `*` is all that begins so."""
-    start = f"arn:{_partition(delivery)}:secretsmanager:{delivery.region}:{delivery.account}:secret"
+    where = f"{delivery.region}:{delivery.account}"
+    start = f"arn:{aws_partition(delivery.region)}:secretsmanager:{where}:secret"
     return {path if path.startswith("arn:") else f"{start}:{_whole(path)}" for path in paths}
 
 
@@ -97,8 +98,11 @@ def aws_policy(names: Iterable[str], *, end: date | None = None) -> JsonObject:
     return {"Version": "2012-10-17", "Statement": [statement]}
 
 
-def _partition(delivery: AwsDelivery) -> str:
-    """China and GovCloud are clouds of their own."""
-    if delivery.region.startswith("cn-"):
+def aws_partition(region: str) -> str:
+    """China and GovCloud are clouds of their own.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
+    """
+    if region.startswith("cn-"):
         return "aws-cn"
-    return "aws-us-gov" if delivery.region.startswith("us-gov-") else "aws"
+    return "aws-us-gov" if region.startswith("us-gov-") else "aws"
