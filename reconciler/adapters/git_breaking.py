@@ -1,4 +1,4 @@
-"""A BreakGlass from a person's own clone: one file in one signed commit, pushed to the branch.
+"""A BreakGlass from a person's own clone: one file in one signed commit, and its way to the branch.
 
 Separate from approvals, which change nothing by themselves. The invariants: git signs, with the key
 that signs all of this person's commits; the commit is on top of what the remote has now, and never
@@ -18,7 +18,7 @@ from reconciler.core.identifiers import CommitSha, DocumentPath
 from reconciler.core.problems import printable
 
 
-def push_document(
+def commit_document(
     clone: Path,
     path: DocumentPath,
     content: bytes,
@@ -28,7 +28,7 @@ def push_document(
     branch: str,
     key: str = "",
 ) -> tuple[CommitSha, CommitSha]:
-    """Commit the file and push it; returns the commit and the one below.
+    """Commit the file upon what the remote has; returns the commit and the one below.
 
     `key` is an SSH key to sign with; without it, git signs as it is configured. Raises Missing,
     Misconfigured, Refused, Unavailable.
@@ -52,9 +52,14 @@ def push_document(
         ) from error
     made = [*git, "commit-tree", "-S", str(tree), "-p", str(base.id), "-m", message]
     commit = CommitSha(run_program(made, b"", failure=_unsigned).decode().strip())
+    return commit, CommitSha(str(base.id))
+
+
+def push_commit(clone: Path, commit: CommitSha, *, remote: str, branch: str) -> None:
+    """Raises Missing, Refused, Unavailable."""
+    git = ["git", f"--git-dir={opened_clone(clone).path}"]
     pushed = [*git, "push", "--quiet", remote, f"{commit}:refs/heads/{branch}"]
     run_program(pushed, b"", failure=_not_taken)
-    return commit, CommitSha(str(base.id))
 
 
 def _unfetched(said: str) -> FairleadError:

@@ -6,7 +6,9 @@ document in one signed commit, which gives nothing before the daemon has seen th
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,9 +20,10 @@ from reconciler.core.identifiers import CommitSha, DocumentPath, short
 from reconciler.core.kinds import API_VERSION
 from reconciler.core.kinds.break_glass import LONGEST, MOMENT
 from reconciler.surfaces.approve_command import Lifetime
+from reconciler.surfaces.validate_command import ValidateTools, valid_revision
 
 
-class PushDocument(Protocol):
+class CommitDocument(Protocol):
     """adapters/git_breaking.py, as the command needs it."""
 
     def __call__(
@@ -36,11 +39,19 @@ class PushDocument(Protocol):
     ) -> tuple[CommitSha, CommitSha]: ...
 
 
+class PushCommit(Protocol):
+    """Take a commit to the branch."""
+
+    def __call__(self, clone: Path, commit: CommitSha, /, *, remote: str, branch: str) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class BreakGlassTools:
     """What the composition root hands to the command, as the context's object."""
 
-    push: PushDocument
+    validate: ValidateTools
+    commit: CommitDocument
+    push: PushCommit
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +70,11 @@ class _Request:
 
     @property
     def document(self) -> str:
-        people = ", ".join(map(json.dumps, self.people))
+        people = ", ".join(map(_quoted, self.people))
         return (
             f"apiVersion: {API_VERSION}\nkind: BreakGlass\nmetadata: {{name: {self.name}}}\n"
-            f"spec:\n  role: {json.dumps(self.role)}\n  people: [{people}]\n"
-            f"  because: {json.dumps(self.because)}\n"
+            f"spec:\n  role: {_quoted(self.role)}\n  people: [{people}]\n"
+            f"  because: {_quoted(self.because)}\n"
             f'  starts: "{self.starts.strftime(MOMENT)}"\n'
             f'  ends: "{self.ends.strftime(MOMENT)}"\n'
         )
@@ -74,8 +85,26 @@ class _Request:
         return f"Break the glass: {self.role} for {who}\n\n{self.because}\n"
 
 
+def _quoted(text: str) -> str:
+    """As YAML reads it: JSON would escape what is beyond U+FFFF in halves."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+class _RoleName(click.ParamType[str]):
+    """It goes into the name of a document and of its file."""
+
+    name = "role"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not re.fullmatch(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?", value, re.ASCII):
+            self.fail(f"{value!r} is no name of a Role, such as platform-engineer", param, ctx)
+        return value
+
+
 @click.command("break-glass")
-@click.option("--role", required=True, help="The Role whose permissions are needed.")
+@click.option(
+    "--role", required=True, type=_RoleName(), help="The Role whose permissions are needed."
+)
 @click.option(
     "--person",
     "people",
@@ -125,7 +154,7 @@ def break_glass_command(
     """
     now = datetime.now(UTC).replace(microsecond=0)
     request = _Request(role, people, because, now, now + lifetime)
-    commit, base = tools.push(
+    commit, base = tools.commit(
         clone,
         DocumentPath(f"{directory.strip('/')}/{request.name}.yaml"),
         request.document.encode(),
@@ -134,6 +163,9 @@ def break_glass_command(
         branch=branch,
         key=key,
     )
+    # What is not valid would keep the branch from going on, in the worst moment.
+    asyncio.run(valid_revision(tools.validate, clone, commit))
+    tools.push(clone, commit, remote=remote, branch=branch)
     approve = f"fairlead approve {commit} --base {base}"
     if as_json:
         ends = request.ends.isoformat()

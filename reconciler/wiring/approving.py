@@ -6,7 +6,7 @@ Separate from the daemon's own approvals, so that the commands load neither engi
 from __future__ import annotations
 
 from reconciler.adapters.git_approving import give_approval
-from reconciler.adapters.git_breaking import push_document
+from reconciler.adapters.git_breaking import commit_document, push_commit
 from reconciler.surfaces.approve_command import ApproveTools
 from reconciler.surfaces.break_glass_command import BreakGlassTools
 from reconciler.wiring.validating import validate_tools
@@ -17,4 +17,4 @@ def approve_tools() -> ApproveTools:
 
 
 def break_glass_tools() -> BreakGlassTools:
-    return BreakGlassTools(push_document)
+    return BreakGlassTools(validate_tools(), commit_document, push_commit)

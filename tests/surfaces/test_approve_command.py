@@ -73,10 +73,10 @@ class Office:
         given = [commit or self.wider, "--repo", str(self.clone), "--key", key, *words]
         return CliRunner().invoke(approve_command, given, obj=approve_tools(), input=answer)
 
-    def break_glass(self, *words: str) -> Result:
+    def break_glass(self, *words: str, role: str = "owner") -> Result:
         self.need_clone()
         known = ["--repo", str(self.clone), "--key", str(self.ada.file), "--branch", "main"]
-        asked = ["--role", "owner", "--because", "it: answers\nnobody", *words]
+        asked = ["--role", role, "--because", "it: answers\nnobody", *words]
         config = pygit2.Repository(str(self.clone)).config
         config["user.name"], config["user.email"] = "Ada", "ada@example.com"
         return CliRunner().invoke(break_glass_command, asked + known, obj=break_glass_tools())
@@ -143,6 +143,23 @@ def test_the_glass_is_broken_for_somebody_and_an_hour_at_most(
     result = office.break_glass(*words)
     assert result.exit_code == 2
     assert said in result.output
+
+
+@pytest.mark.parametrize(
+    ("role", "said"),
+    [("nobody", "is not valid"), ("../../x", "is no name of a Role"), ("The Owner", "is no name")],
+)
+def test_a_glass_that_nobody_could_give_is_not_pushed(office: Office, role: str, said: str) -> None:
+    before = office.remote.head
+    result = office.break_glass("--person", "ada@example.com", role=role)
+    assert result.exit_code != 0
+    assert said in f"{result.output}{result.exception}"
+    assert office.remote.head == before
+
+
+def test_a_reason_may_be_in_any_letters(office: Office) -> None:
+    result = office.break_glass("--person", "ada@example.com", "--because", "brennt 🔥")
+    assert result.exit_code == 0, result.exception
 
 
 class OfficeDaemon(DaemonWorld):
