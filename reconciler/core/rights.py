@@ -20,6 +20,9 @@ _AS: Final = "impersonate:"
 _DOING: Final = "impersonate-on:"
 """What may be done as somebody else is `impersonate-on:MODE:VERB` on the resource (KEP-5284)."""
 
+_ALL_POWERFUL: Final = frozenset({"admin", "cluster-admin", "edit"})
+"""ClusterRoles of Kubernetes that read secrets: to bind them is to have them."""
+
 _OVER_ALL: Final = "system:masters"
 """The group that no access rule binds."""
 
@@ -29,6 +32,7 @@ PROBES: Final[tuple[JsonObject, ...]] = tuple(
         ("*", "*", "", ("*",)),
         ("", "secrets", "", ("get", "list", "create", "patch")),
         ("", "serviceaccounts", "token", ("create",)),
+        ("", "nodes", "proxy", ("get", "create")),
         ("rbac.authorization.k8s.io", "roles", "", ("escalate", "bind")),
         ("rbac.authorization.k8s.io", "clusterroles", "", ("escalate", "bind")),
         ("", "users", "", ("impersonate",)),
@@ -68,6 +72,9 @@ def _reasons(rule: JsonObject) -> Iterator[str]:
         yield f"{_listed(found)} on {_listed(resources)}"
     if any(name.partition("/")[0] == "secrets" for name in resources) and groups & {"", _ANY}:
         yield f"{_listed(verbs)} on secrets"
+    if resources & {"nodes/proxy", "*/proxy"} and groups & {"", _ANY}:
+        # The kubelet runs commands in any pod for whoever gets there.
+        yield f"{_listed(verbs)} on nodes/proxy"
     yield from _too_many_names(rule, resources, verbs)
 
 
@@ -79,6 +86,8 @@ def _too_many_names(
     becoming = {verb for verb in verbs if verb.startswith(_AS)}
     if becoming and _OVER_ALL in names:
         yield f"{_listed(becoming)} on {_OVER_ALL}"
+    if (found := names & _ALL_POWERFUL) and any(_plain(verb) == "bind" for verb in verbs):
+        yield f"bind on {_listed(found)}"
     if names:
         return
     if becoming - _NODES:
@@ -86,7 +95,9 @@ def _too_many_names(
     if any(_plain(verb) == "bind" for verb in verbs):
         # Whoever may bind any role may give itself cluster-admin.
         yield f"bind on every one of {_listed(resources)}"
-    if "serviceaccounts/token" in resources and any(_plain(verb) == "create" for verb in verbs):
+    if resources & {"serviceaccounts/token", "*/token"} and any(
+        _plain(verb) == "create" for verb in verbs
+    ):
         # Whoever may mint a token for any identity is every identity.
         yield "create on every one of serviceaccounts/token"
 

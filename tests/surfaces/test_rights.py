@@ -61,6 +61,12 @@ def rule(verbs: str, resources: str, groups: str = "apps") -> JsonObject:
             rule("impersonate-on:user-info:get", "secrets", "''"),
             "impersonate-on:user-info:get on secrets",
         ),
+        (rule("create", "*/token", "''"), "create on every one of serviceaccounts/token"),
+        (rule("create get", "nodes/proxy", "''"), "create, get on nodes/proxy"),
+        (
+            {**rule("bind", "clusterroles", RBAC), "resourceNames": ["cluster-admin", "viewer"]},
+            "bind on cluster-admin",
+        ),
         (
             rule("impersonate-on:user-info:create", "serviceaccounts/token", "''"),
             "create on every one of serviceaccounts/token",
