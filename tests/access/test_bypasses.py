@@ -159,3 +159,38 @@ def test_a_range_of_addresses_is_one() -> None:
 )
 def test_a_policy_about_every_pod_opens_model_servers_however_it_says_so(spec: str) -> None:
     assert "past-authorizer" in of(POLICY_OF + spec)
+
+
+SLICE = """\
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: by-hand, namespace: team-risk, labels: {kubernetes.io/service-name: z}}
+addressType: IPv4
+endpoints: [{addresses: [10.0.0.9]}]
+"""
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        f"{POLICY_OF}{{podSelector: {{matchExpressions: [{{key: pod-template-hash, "
+        "operator: Exists}]}, ingress: [{}]}",
+        f"{SERVICE}{{type: LoadBalancer, selector: {{pod-template-hash: abc}}, "
+        "ports: [{port: 80}]}",
+        SLICE,
+        ROUTE.replace("HTTPRoute", "UDPRoute").replace("/v1\n", "/v1alpha2\n")
+        + "{rules: [{backendRefs: [{name: fraud-detector, port: 80}]}]}",
+        f"{SERVICE}{{type: ExternalName, externalName: middle.team-risk.svc.cluster.local}}\n---\n"
+        + SERVICE.replace("way-round", "middle")
+        + "{type: ExternalName, externalName: fraud-detector.team-risk.svc.cluster.local}\n---\n"
+        + ROUTE.replace("way-round", "route")
+        + "{rules: [{backendRefs: [{name: way-round, port: 80}]}]}",
+    ],
+    ids=["hash-in-policy", "hash-in-service", "endpoints", "udp", "two-names"],
+)
+def test_what_the_repository_cannot_see_of_pods_leads_nowhere(manifest: str) -> None:
+    assert "past-authorizer" in of(manifest)
+
+
+def test_a_service_of_ones_own_may_be_open() -> None:
+    assert of(f"{SERVICE}{{type: NodePort, selector: {{app: web}}, ports: [{{port: 80}}]}}") == []

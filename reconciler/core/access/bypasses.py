@@ -28,11 +28,31 @@ _ROUTES: Final = frozenset(
         ("gateway.networking.k8s.io", "HTTPRoute"),
         ("gateway.networking.k8s.io", "TCPRoute"),
         ("gateway.networking.k8s.io", "TLSRoute"),
+        ("gateway.networking.k8s.io", "UDPRoute"),
         ("networking.k8s.io", "Ingress"),
         ("projectcontour.io", "HTTPProxy"),
     }
 )
-_OPENING: Final = frozenset({*_ROUTES, ("", "Service"), ("networking.k8s.io", "NetworkPolicy")})
+_BY_ADDRESS: Final = frozenset({("", "Endpoints"), ("discovery.k8s.io", "EndpointSlice")})
+_OPENING: Final = frozenset(
+    {*_ROUTES, *_BY_ADDRESS, ("", "Service"), ("networking.k8s.io", "NetworkPolicy")}
+)
+
+_ADDED_LABELS: Final = frozenset(
+    {
+        "controller-revision-hash",
+        "pod-template-hash",
+        "topology.kubernetes.io/region",
+        "topology.kubernetes.io/zone",
+    }
+)
+_ADDED_PREFIXES: Final = (
+    "apps.kubernetes.io/",
+    "serving.kserve.io/",
+    "serving.knative.dev/",
+    "statefulset.kubernetes.io/",
+)
+"""What controllers put on pods: a selector may name it, with whatever value they will have."""
 
 _THROUGH_THE_SERVER: Final = frozenset(
     {
@@ -102,6 +122,8 @@ def manifest_problems(
         found: str | None = None
         if key in _ROUTES:
             found = _routed(manifest, opened)
+        elif key in _BY_ADDRESS:
+            found = _addressed(manifest, servers)
         elif key == ("", "Service"):
             found = _exposed(manifest, servers)
         elif key == ("networking.k8s.io", "NetworkPolicy"):
@@ -133,28 +155,40 @@ def _with_their_own(
 ) -> Mapping[str, frozenset[str]]:
     """By namespace, the Services that lead to model servers, those of plain manifests included."""
     found = {home: set(here.services) for home, here in servers.items()}
-    for manifest in manifests:
-        home = manifest.key.namespace
-        if (manifest.key.group, manifest.key.kind) == ("", "Service") and (
-            _selects(manifest, servers.get(home)) or _renames(manifest, servers)
-        ):
-            found.setdefault(home, set()).add(manifest.key.name)
+    services = [one for one in manifests if (one.key.group, one.key.kind) == ("", "Service")]
+    seen = -1
+    while (known := sum(map(len, found.values()))) > seen:  # a name may be one of another name
+        seen = known
+        for service in services:
+            home = service.key.namespace
+            if _selects(service, servers.get(home)) or _renames(service, found):
+                found.setdefault(home, set()).add(service.key.name)
     return {home: frozenset(names) for home, names in found.items()}
 
 
 def _selects(service: Manifest, servers: ModelServers | None) -> bool:
     selector = mapping(member(service.body, ("spec", "selector")))
+    own = {key: value for key, value in selector.items() if not _is_added(key)}
     return bool(selector and servers) and any(
-        cast("dict[str, str]", selector).items() <= pod.labels.items()
+        all(pod.labels.get(key) == value for key, value in own.items())
         for pod in (servers.pods if servers else ())
     )
 
 
-def _renames(service: Manifest, servers: Mapping[str, ModelServers]) -> bool:
-    """Whether it is another name of a model's Service."""
+def _is_added(key: str) -> bool:
+    return key in _ADDED_LABELS or key.startswith(_ADDED_PREFIXES)
+
+
+def _renames(service: Manifest, known: Mapping[str, set[str]]) -> bool:
+    """Whether it is another name of a Service that leads to a model."""
     name, _, rest = str(member(service.body, ("spec", "externalName")) or "").partition(".")
-    here = servers.get(rest.partition(".")[0])
-    return here is not None and name in here.services
+    return name in known.get(rest.partition(".")[0], ())
+
+
+def _addressed(manifest: Manifest, servers: Mapping[str, ModelServers]) -> str | None:
+    if manifest.key.namespace in servers:
+        return "names addresses by hand, which may be those of model servers"
+    return None
 
 
 def _exposed(service: Manifest, servers: Mapping[str, ModelServers]) -> str | None:
@@ -193,7 +227,8 @@ def _let_in(
     gateways: frozenset[str],
 ) -> str | None:
     here = servers.get(policy.key.namespace)
-    if here is None or not any(governs_ingress(policy.body, pod) for pod in here.pods):
+    shown = _without_added(policy.body)
+    if here is None or not any(governs_ingress(shown, pod) for pod in here.pods):
         return None
     allowed = {*admitted.namespaces, *gateways}
     for rule in map(mapping, sequence(member(policy.body, ("spec", "ingress")))):
@@ -201,6 +236,25 @@ def _let_in(
         if not peers or not all(_is_admitted(mapping(p), allowed, admitted) for p in peers):
             return "lets more than authorizer.admit into model servers"
     return None
+
+
+def _without_added(policy: JsonObject) -> JsonObject:
+    """The policy with a selector that asks for nothing that a controller puts on pods."""
+    spec = mapping(policy.get("spec"))
+    selector = mapping(spec.get("podSelector"))
+    asked = {
+        "matchLabels": {
+            key: value
+            for key, value in mapping(selector.get("matchLabels")).items()
+            if not _is_added(key)
+        },
+        "matchExpressions": [
+            one
+            for one in map(mapping, sequence(selector.get("matchExpressions")))
+            if not _is_added(str(one.get("key")))
+        ],
+    }
+    return {**policy, "spec": {**spec, "podSelector": cast(JsonObject, asked)}}
 
 
 def _is_admitted(peer: JsonObject, namespaces: set[str], admitted: AdmittedPeers) -> bool:
@@ -219,6 +273,7 @@ _HOST_HINT: Final = "remove hostNetwork"
 _ROUTE_HINT: Final = "declare the route on the Model, under serving.route"
 _HINTS: Final[Mapping[tuple[str, str], str]] = {
     **dict.fromkeys(_ROUTES, _ROUTE_HINT),
+    **dict.fromkeys(_BY_ADDRESS, "let a Service select what it leads to"),
     ("", "Service"): "let callers come through the gateway: make it a ClusterIP Service",
     ("networking.k8s.io", "NetworkPolicy"): (
         "remove it, or admit them under spec.authorizer.admit of fairlead.yaml"
