@@ -52,6 +52,26 @@ def test_a_bound_of_tokens_counts_the_request_and_every_answer() -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "body", "answers"),
+    [
+        ("/v1/responses", {"input": "write a book"}, None),
+        ("/v1/completions", {"prompt": "a", "input": "x"}, None),
+        ("/v1/embeddings", {"input": "a"}, 0),
+        ("/v1/completions", {"prompt": ["a", "b"], "max_tokens": 10, "n": 3}, 60),
+        ("/v2/models/m/generate", {"max_tokens": 1, "parameters": {"max_new_tokens": 9}}, 9),
+        ("/v2/models/m/generate", {"max_tokens": 2, "parameters": {"n": 5}}, 10),
+    ],
+)
+def test_what_an_answer_may_use_is_bounded_wherever_it_is_said_or_not_at_all(
+    path: str, body: dict[str, object], answers: int | None
+) -> None:
+    body = body if path.startswith("/v2") else {"model": "m", **body}
+    call = asked(path, body)
+    assert isinstance(call, ModelCall)
+    assert call.tokens == (None if answers is None else len(json.dumps(body)) + answers)
+
+
+@pytest.mark.parametrize(
     ("path", "body", "code"),
     [
         ("/v2/models/m/infer?x=1", {}, "path-odd"),
@@ -63,6 +83,22 @@ def test_a_bound_of_tokens_counts_the_request_and_every_answer() -> None:
         ("/v2/models/m/versions/v3/infer", {"model_version": "v4"}, "model-mismatch"),
         ("/v2/models/m/infer", {"MODEL_NAME": "n"}, "key-odd-case"),
         ("/v2/models/m/infer", {"model_verſion": "v4"}, "key-odd-case"),
+        ("/v1/completions", {"model": "m", "max_tokens": 1, "MAX_TOKENS": 9}, "key-odd-case"),
+        (
+            "/v2/models/m/generate",
+            {"max_tokens": 1, "parameters": {"Max_New_Tokens": 9}},
+            "key-odd-case",
+        ),
+        ("/mcp/s", {"jsonrpc": "2.0", "method": "ping", "Method": "tools/call"}, "key-odd-case"),
+        (
+            "/mcp/s",
+            {
+                "jsonrpc": "2.0",
+                "method": "tools/call",
+                "params": {"name": "query", "Name": "delete_all"},
+            },
+            "key-odd-case",
+        ),
         ("/v1/completions", {"model": "M"}, "model-name"),
         ("/v1/completions", {"model": ""}, "model-name"),
         ("/v1/completions", {"model": "m\u0430"}, "model-name"),

@@ -47,6 +47,15 @@ _OPENAI: Mapping[str, RequestAction] = {
 
 _NAMING_KEYS = frozenset({"model", "model_name", "model_version"})
 
+_CALLING_KEYS = frozenset({"jsonrpc", "id", "method", "params"})
+_TOOL_KEYS = frozenset({"name", "arguments", "_meta"})
+
+_ANSWERLESS = frozenset({"/v1/embeddings", "/v1/rerank", "/v1/score"})
+"""Where a model writes no text, so that only what goes in counts."""
+
+_BOUNDS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens")
+_REPEATS = ("n", "best_of")
+
 _UNASKING_METHODS = frozenset({"initialize", "ping", "tools/list"})
 
 
@@ -135,10 +144,15 @@ def _body(request: HttpRequest) -> JsonObject:
     if kind.replace(" ", "").lower() not in ("application/json", "application/json;charset=utf-8"):
         raise Denied("content-type-unknown", "a body must be application/json", status=415)
     body = json_object(request.body)
-    # Servers in Go take a key whatever its case, and the last one of several.
-    if any(key.casefold() in _NAMING_KEYS - {key} for key in body):
-        raise Denied("key-odd-case", "a key that names the model is in another case", status=400)
+    _require_exact(body, _NAMING_KEYS)
     return body
+
+
+def _require_exact(body: JsonObject, keys: frozenset[str]) -> None:
+    """Servers in Go take a key whatever its case, and the last one of several."""
+    if any(key.casefold() in keys - {key} for key in body):
+        message = "a key that says what is asked for is in another case"
+        raise Denied("key-odd-case", message, status=400)
 
 
 def _model_call(path: str, body: JsonObject, selected: str, size: int) -> ModelCall:
@@ -149,13 +163,15 @@ def _model_call(path: str, body: JsonObject, selected: str, size: int) -> ModelC
             version = version or _name(body["model_version"])
             _require_same(body, ("model_version",), version)
         action: RequestAction = "retrain" if verb == "retrain" else "infer"
-        tokens = 0 if verb in ("infer", "retrain") else _most_tokens(body, size)
-        call = ModelCall(action, model, version, tokens, selected)
+        most = 0 if verb in ("infer", "retrain") else _most_tokens(body, size)
+        call = ModelCall(action, model, version, most, selected)
     elif path in _OPENAI:
         if "model_name" in body or "model_version" in body:
             raise Denied("model-ambiguous", "the body names the model twice", status=400)
         action = _OPENAI[path]
-        tokens = _most_tokens(body, size) if action == "infer" else 0
+        tokens: int | None = 0
+        if action == "infer":
+            tokens = size if path in _ANSWERLESS else _most_tokens(body, size)
         call = ModelCall(action, _name(body.get("model")), None, tokens, selected)
     else:
         raise Denied("path-unknown", "the path is none that a model is asked by")
@@ -176,26 +192,28 @@ def _require_same(body: JsonObject, names: Iterable[str], expected: str) -> None
 
 
 def _most_tokens(body: JsonObject, size: int) -> int | None:
-    """A token is at least one byte of the request, so its size bounds what goes in."""
-    bounds = [
-        body[name]
-        for name in ("max_tokens", "max_completion_tokens", "max_output_tokens")
-        if name in body
-    ]
+    """A token is at least one byte of the request, so its size bounds what goes in. Each prompt of
+    a list is answered, as often as is asked.
+    """
     parameters = body.get("parameters")
-    if isinstance(parameters, dict) and "max_tokens" in parameters:
-        bounds.append(parameters["max_tokens"])
+    places = [body, parameters] if isinstance(parameters, dict) else [body]
+    _require_exact(places[-1], frozenset({*_BOUNDS, *_REPEATS}))
+    _require_exact(body, frozenset({*_BOUNDS, *_REPEATS, "parameters", "prompt"}))
+    bounds = [place[name] for place in places for name in _BOUNDS if name in place]
     if not bounds:
-        return size if "input" in body and "messages" not in body else None
-    answers = [body.get(name, 1) for name in ("n", "best_of")]
-    numbers = [*bounds, *answers]
+        return None
+    repeats = [place[name] for place in places for name in _REPEATS if name in place]
+    numbers = [*bounds, *repeats]
     if not all(type(number) is int and 0 < number <= 2**31 for number in numbers):
         raise Denied("token-bound", "the bound of tokens is no positive number", status=400)
-    most, times = (max(int(str(n)) for n in some) for some in (bounds, answers))
-    return size + most * times
+    most, times = (max(int(str(n)) for n in some) for some in (bounds, repeats or [1]))
+    prompt = body.get("prompt")
+    prompts = max(1, len(prompt)) if isinstance(prompt, list) else 1
+    return size + most * times * prompts
 
 
 def _tool_call(server: str, body: JsonObject) -> ToolCall:
+    _require_exact(body, _CALLING_KEYS)
     method = body.get("method")
     if body.get("jsonrpc") != "2.0" or not isinstance(method, str):
         raise Denied("not-json-rpc", "the body is no JSON-RPC request", status=400)
@@ -204,7 +222,10 @@ def _tool_call(server: str, body: JsonObject) -> ToolCall:
     if method != "tools/call":
         raise Denied("tool-method", "of a tool server, only tools may be listed and called")
     params = body.get("params")
-    name = params.get("name") if isinstance(params, dict) else None
+    if not isinstance(params, dict):
+        raise Denied("tool-name", "the tool is not named in plain ASCII", status=400)
+    _require_exact(params, _TOOL_KEYS)
+    name = params.get("name")
     if not isinstance(name, str) or not 0 < len(name) <= 128 or not name.isascii():
         raise Denied("tool-name", "the tool is not named in plain ASCII", status=400)
     if not name.isprintable():
