@@ -62,6 +62,10 @@ def who_can_command(
     """Say who may do ACTION with MODEL@VERSION today, or read a SECRET as vault:kv/risk/fraud."""
     policy = _state(context, directory, revision).access
     if action == access_text.READ:
+        if not thing.startswith(("vault:", "aws:")):
+            raise Missing(
+                f"{thing} names no secret", hint="write it as documents do, as vault:kv/risk/fraud"
+            )
         found = access_text.who_reads(permissions(policy, _today()), thing)
     else:
         _known_version(policy, thing)

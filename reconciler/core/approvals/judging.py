@@ -74,8 +74,11 @@ class Judgement:
         told += [f"waits for approval: {'; '.join(map(str, self.missing))}"] * bool(self.missing)
         told += [self.trouble] if self.trouble else []
         told += self.passed_over
-        command = f"fairlead approve {short(head)} --base {short(base)}"
-        return "; ".join(printable(words, limit=400) for words in (*told, command))
+        what = f"fairlead approve {short(head)} --base {short(base)}"
+        if self.trouble:
+            # What a key that is nobody's has signed, nobody can approve.
+            what = "take it back, and commit it again with a key that has a name"
+        return "; ".join(printable(words, limit=400) for words in (*told, what))
 
 
 def judgement_json(judgement: Judgement) -> JsonObject:
