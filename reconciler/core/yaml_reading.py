@@ -237,6 +237,10 @@ class _Composer:
         self._last = event
         if event.style:
             return text
+        if self.chunk.is_json and not text:
+            # Where YAML found no colon: it looks for one up to 1,024 bytes after a key begins.
+            hint = "shorten it to 1,000 bytes, escapes included"
+            self._stop(event, "yaml-syntax", "a key that is too long to be read", hint)
         value = read_json(text) if self.chunk.is_json else read_plain(text)
         if isinstance(value, Ambiguous):
             message = f"{printable(text, limit=40)} {value.reason}"

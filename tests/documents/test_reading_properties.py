@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Iterator
 
+import pytest
 import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -24,11 +25,15 @@ SCALARS = st.one_of(
     st.integers(-(10**6), 10**6).map(lambda thousandths: thousandths / 1000),
     SHOWN,
 )
+# Escaped, none is longer than the 1,000 bytes that a key of a JSON file may have.
+KEYS = st.text(
+    st.characters(exclude_categories=["Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"]),
+    min_size=1,
+    max_size=80,
+)
 VALUES = st.recursive(
     SCALARS,
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=4), st.dictionaries(SHOWN.filter(bool), inner, max_size=4)
-    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(KEYS, inner, max_size=4)),
     max_leaves=12,
 )
 YAML_PIECES = st.lists(
@@ -121,6 +126,20 @@ def test_what_json_writes_is_read_back(
 ) -> None:
     text = json.dumps(document_of(data), ensure_ascii=escaped, indent=indent)
     assert only_document(text, path="a.json").body["data"] == data
+
+
+@pytest.mark.parametrize("escaped", [True, False])
+@pytest.mark.parametrize("length", [1, 160, 990, 1100, 5000])
+def test_a_key_of_a_json_file_is_read_or_named_as_too_long(length: int, escaped: bool) -> None:
+    for letter in "k\u1e70":
+        text = json.dumps(document_of({letter * length: None}), ensure_ascii=escaped)
+        parsed = parse(text, path="a.json")
+        assert is_sound(parsed)
+        if parsed.problems:
+            assert [problem.code for problem in parsed.problems] == ["yaml-syntax"]
+            assert len(json.dumps(letter * length, ensure_ascii=escaped).encode()) > 1000
+        else:
+            assert parsed.documents[0].body["data"] == {letter * length: None}
 
 
 def leaves(value: JsonValue, pointer: str) -> Iterator[tuple[str, JsonValue]]:
