@@ -121,7 +121,9 @@ class AccessSteps:
             connection.close()
         if answer.status == http.HTTPStatus.OK:
             return answer.status, answer.headers.get("x-model-version", "")
-        return answer.status, str(json.loads(content).get("message", "")) if content else ""
+        if answer.headers.get_content_type() != "application/json":  # the gateway's own words
+            return answer.status, content.decode(errors="replace")
+        return answer.status, str(json.loads(content).get("message", ""))
 
     def _at_the_api_server(self, token: str) -> int:
         trust = ssl.create_default_context(cafile=str(self._plane.certificate_authority))

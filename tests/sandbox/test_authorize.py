@@ -128,7 +128,9 @@ class World:
         async with self.session.post(url, data=body, headers=sent | headers) as said:
             content = await said.read()
             version = said.headers.get("x-model-version", "")
-            return said.status, version or (json.loads(content)["error"] if content else "")
+            if version or said.content_type != "application/json":  # the gateway's own words
+                return said.status, version or content.decode()
+            return said.status, json.loads(content)["error"]
 
     async def is_answered(self, token: str) -> bool:
         try:
