@@ -37,6 +37,10 @@ from reconciler.sandbox.progress import Progress
 from reconciler.sandbox.releases import VAULT
 from tests import workers
 
+# gRPC would start its threads again in each process that is forked from one that used it, and abort
+# the child when its files are closed, before it becomes another program.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+
 # A busy machine makes one example slow and the next one fast, which is no finding; what hangs ends
 # at the time limit of its test.
 settings.register_profile("suite", deadline=None)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -38,6 +37,7 @@ from reconciler.settings_places import Address
 from reconciler.surfaces.authorize_command import AuthorizeSettings
 from reconciler.wiring.authorizing import serve_authorizer
 from tests.conftest import binaries_for
+from tests.ports import free_port
 
 AUDIENCE = "fairlead-gateway"
 HOST = "fraud.models.example.com"
@@ -196,11 +196,6 @@ class World:
             return [logged.record for logged in await state.records(0, 10_000)]
         finally:
             await state.close()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
 
 
 def bootstrap(port: int, upstream: int, authorizer: int, *, grpc: bool) -> JsonObject:

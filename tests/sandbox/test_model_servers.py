@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -21,15 +20,14 @@ from reconciler.sandbox.model_servers.fleet import Fleet, ServedPod
 from reconciler.sandbox.model_servers.replica import ReplicaIdentity
 from reconciler.sandbox.model_servers.scoring import ScoringModel
 from reconciler.sandbox.traffic import Cohort, Traffic
+from tests.ports import free_port
 
 MODEL = ScoringModel.named("fraud")
 ROW = [0.4, -1.2, 0.3, 2.0]
 
 
 def served_pod(**changes: Any) -> ServedPod:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     identity = ReplicaIdentity("fraud-v1-abc", "fraud", "v1")
     pod = ServedPod("uid-1", identity, "127.0.0.1", (port,), fault="", drain_seconds=0)
     return replace(pod, **changes)

@@ -22,7 +22,7 @@ from typing import Any
 import requests
 
 from reconciler.sandbox.supervisor import die_with_parent
-from reconciler.surfaces.daemon import bound_socket
+from tests.ports import free_port
 
 VERBS = {"read": "GET", "list": "LIST", "delete": "DELETE"}
 PLUGIN = "vault-plugin-auth-kubernetes"
@@ -108,8 +108,7 @@ def running(vault: Path, plugin: Path, directory: Path) -> Iterator[RealVault]:
     shutil.copy(plugin, plugins / PLUGIN)
     (directory / "settings.hcl").write_text(f'plugin_directory = "{plugins.resolve()}"\n')
     # Vault takes port 0, and tells nobody which one it got.
-    with bound_socket("127.0.0.1", 0) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     with log.open("wb") as output:
         server = subprocess.Popen(
             [

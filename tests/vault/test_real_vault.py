@@ -23,8 +23,8 @@ from reconciler.adapters.vault_connection import TokenFile, VaultAccess, VaultCo
 from reconciler.core.identifiers import ClusterName
 from reconciler.core.rights import excessive_rights
 from reconciler.sandbox import ControlPlane
-from reconciler.surfaces.daemon import bound_socket
 from tests.engine.world import policy
+from tests.ports import free_port
 
 from .server import RealVault
 from .test_pinning import CLUSTERS, STORE, model, rollout
@@ -78,8 +78,7 @@ class Story:
 
     async def tell(self) -> Told:
         await self._prepare()
-        with bound_socket("127.0.0.1", 0) as free:
-            port = free.getsockname()[1]
+        port = free_port()
         (self.directory / "token").write_text(self.vault.daemon_token())
         settings = self.directory / "settings.yaml"
         settings.write_text(
