@@ -109,6 +109,23 @@ async def test_a_change_reaches_an_open_page_within_a_second() -> None:
 
 
 @pytest.mark.looptime
+async def test_a_page_that_is_slow_to_be_asked_for_its_events_gets_all_of_them() -> None:
+    world = PageWorld()
+    async with world.settled() as engine:
+        assert world.page is not None
+        running = asyncio.create_task(world.page.run())
+        stream, other = await opened(world, "/"), await opened(world, "/rollouts")
+        await other.next()
+        bad = world.push({"apps/billing/one.yaml": b"kind: [oops\n"})
+        await world.until_refused(engine, bad)
+        await world.clock.sleep(3 * LOOK_SECONDS)  # nobody reads the first one yet
+        assert b"was refused" in await stream.next()
+        world.push({"apps/billing/one.yaml": None})
+        assert b"Everything is as declared" in await stream.next()
+        running.cancel()
+
+
+@pytest.mark.looptime
 async def test_a_page_is_drawn_once_however_many_look() -> None:
     world = PageWorld()
     async with world.settled() as engine:

@@ -148,7 +148,7 @@ class Hub:
     ) -> AsyncIterator[bytes]:
         """The events of one viewer. Raises Crowded before the first of them."""
         channel = await self._enter(key, make)
-        return self._events(channel, channel.since(last_id), allowed)
+        return self._events(key, channel, last_id, allowed)
 
     async def _enter(self, key: ChannelKey, make: Drawn) -> Channel:
         channel = self._channels.get(key)
@@ -160,10 +160,18 @@ class Hub:
             await self._draw(channel)
         return channel
 
-    async def _events(self, channel: Channel, since: int, allowed: Allowed) -> AsyncIterator[bytes]:
+    async def _events(
+        self, key: ChannelKey, entered: Channel, last_id: str, allowed: Allowed
+    ) -> AsyncIterator[bytes]:
+        is_forgotten = key not in self._channels
+        channel = self._channels.setdefault(key, entered)
         channel.viewers += 1
         self._viewers += 1
         try:
+            if is_forgotten:
+                # While it was drawn nobody looked at it yet, so it may have missed a change since.
+                await self._draw(channel)
+            since = channel.since(last_id)
             yield f"retry: {RETRY_MILLISECONDS}\n\n".encode()
             while not self._closed and await allowed():
                 changed = channel.changed
